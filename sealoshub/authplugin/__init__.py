@@ -1,0 +1,1 @@
+"""The plugin contract of the token server, and its implementations."""

@@ -1,0 +1,1 @@
+"""The token server that the registry sends its clients to."""

@@ -1,0 +1,1 @@
+"""A hub on one machine: registry, token server, controller and API under one supervisor."""

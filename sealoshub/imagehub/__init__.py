@@ -1,0 +1,1 @@
+"""The resources of the hub: types, names, rights, manifests and their installation."""

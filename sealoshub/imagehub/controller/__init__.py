@@ -1,0 +1,1 @@
+"""Keeps the cluster true to the ImageHub resources."""
