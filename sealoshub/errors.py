@@ -4,7 +4,7 @@
     ├── UsageError                       2   the command line is wrong
     ├── AuthenticationError              3   not logged in, or the credential was refused (401)
     ├── DeniedError                      4   known, but not allowed (403, RBAC says no)
-    ├── InvalidInputError                5   the a source, file, name or resource is wrong or missing
+    ├── InvalidInputError                5   a source, file, name or resource is wrong or missing
     │   └── NotFoundError                5   it does not exist
     ├── UnavailableError                 6   network or server gave up after the retries
     ├── ContentRefusedError              7   the registry refused the content
