@@ -1,27 +1,28 @@
-"""The only door to Kubernetes: values and errors that both its clients share."""
+"""The only door to Kubernetes. This module holds the plain values that pass through it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sealoshub.errors import SealosHubError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ConflictError", "GoneError", "UserInfo"]
+Object = dict[str, Any]  # a Kubernetes object as JSON has it; the one place where `Any` is right
+Outcome = Literal["created", "configured", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
 class UserInfo:
-    """Who the API server says somebody is (`authentication.k8s.io/v1` UserInfo).
+    """Who the API server says somebody is (`authentication.k8s.io/v1`, UserInfo).
 
     Args:
-        name: Full Kubernetes user name, `system:serviceaccount:<namespace>:<name>` for robots.
-        uid: Stable identifier; empty for client certificates.
-        groups: All groups.
-        extra: Further attributes, as the authenticator set them.
+        name: User name, for example `alice` or `system:serviceaccount:ns:name`.
+        uid: Unique over time where the authenticator knows one, else empty.
+        groups: Every group, `system:authenticated` among them.
+        extra: What the authenticator adds, for example the credential's ID.
     """
 
     name: str
@@ -29,30 +30,52 @@ class UserInfo:
     groups: tuple[str, ...] = ()
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> UserInfo:
+        """Read the `userInfo` of a review's status; absent fields are empty."""
+        return cls(
+            name=str(value.get("username") or ""),
+            uid=str(value.get("uid") or ""),
+            groups=tuple(str(group) for group in value.get("groups") or ()),
+            extra={
+                str(key): tuple(str(item) for item in items or ())
+                for key, items in (value.get("extra") or {}).items()
+            },
+        )
 
-class ConflictError(SealosHubError):
-    """The API server answers 409: the object is there already, or it is not the one we read.
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What an apply did: the object as it is now, and whether that is new.
 
     Args:
-        message: What was tried on which object.
-        reason: `AlreadyExists` or `Conflict`, as the `Status` of the API server has it.
-        hint: The next step; None if there is nothing to suggest.
+        obj: The object as the API server answered.
+        outcome: `created`, `configured` (changed) or `unchanged`.
     """
 
-    code = "CONFLICT"
+    obj: Object
+    outcome: Outcome
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        reason: Literal["AlreadyExists", "Conflict"] = "Conflict",
-        hint: str | None = None,
-    ) -> None:
+
+class ConflictError(SealosHubError):
+    """Somebody else was there first (409).
+
+    Kubernetes answers 409 for two different things, so *reason* tells them apart.
+
+    Args:
+        message: What the API server said.
+        reason: `AlreadyExists` or `Conflict`.
+        hint: As in every error of ours.
+    """
+
+    code = "Conflict"
+
+    def __init__(self, message: str, *, reason: str = "Conflict", hint: str | None = None) -> None:
         super().__init__(message, hint=hint, code=reason)
         self.reason = reason
 
 
 class GoneError(SealosHubError):
-    """A watch cannot go on from this resource version (410): list again."""
+    """The resourceVersion of a watch is too old (410): list again, then watch from there."""
 
-    code = "GONE"
+    code = "Gone"
