@@ -1,1 +1,21 @@
-"""Where a person's registry credentials lie: auth.json, config.json, helpers, keyring."""
+"""Where a person's registry credentials lie: auth.json, config.json, helpers.
+
+`locate` applies the rules to one environment; `find`, `save` and `erase` work on what it returns.
+Nothing here reads the environment by itself.
+"""
+
+from __future__ import annotations
+
+from sealoshub.credentials.places import Compat, Places, locate
+from sealoshub.credentials.store import StoredCredential, erase, find, hosts, save
+
+__all__ = [
+    "Compat",
+    "Places",
+    "StoredCredential",
+    "erase",
+    "find",
+    "hosts",
+    "locate",
+    "save",
+]
