@@ -1,0 +1,231 @@
+"""Read what an API server answers: values, and its `Status` as our errors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from sealoshub.errors import (
+    AuthenticationError,
+    DeniedError,
+    InvalidInputError,
+    NotFoundError,
+    SealosHubError,
+    UnavailableError,
+)
+from sealoshub.kube import ConflictError, GoneError, UserInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_MESSAGE: Final = 500  # characters of a Status message that are worth keeping
+_STATUS_BYTES: Final = 65536  # a Status is short; the rest is not ours to parse
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceAttributes:
+    """What a SubjectAccessReview asks (`authorization.k8s.io/v1` ResourceAttributes).
+
+    Raises:
+        ValueError: An empty name, which the API server would read as "all of them".
+    """
+
+    verb: str
+    group: str
+    resource: str
+    name: str
+    namespace: str = ""
+
+    def __post_init__(self) -> None:
+        """Hold the one rule that a mistake here must never break."""
+        if not self.name or not self.verb:
+            raise ValueError("a review of an empty name asks about everything")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer of a SubjectAccessReview; *reason* names the binding when it is allowed."""
+
+    allowed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReview:
+    """The answer of a TokenReview: the user and the audiences that the token is really for."""
+
+    user: UserInfo
+    audiences: tuple[str, ...]
+
+
+def subject_access_review(user: UserInfo, asked: ResourceAttributes) -> dict[str, Any]:
+    """Return the body of the question whether *user* may do *asked*."""
+    attributes = {
+        "verb": asked.verb,
+        "group": asked.group,
+        "resource": asked.resource,
+        "name": asked.name,
+    }
+    if asked.namespace:
+        attributes["namespace"] = asked.namespace
+    spec: dict[str, Any] = {"user": user.name, "resourceAttributes": attributes}
+    if user.groups:
+        spec["groups"] = list(user.groups)
+    if user.uid:
+        spec["uid"] = user.uid
+    if user.extra:
+        spec["extra"] = {key: list(values) for key, values in user.extra.items()}
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": spec,
+    }
+
+
+def decision(review: Mapping[str, Any]) -> Decision:
+    """Return the decision in an answered SubjectAccessReview.
+
+    Raises:
+        UnavailableError: There is none, or the authorizer could not read all it needed.
+    """
+    status = review.get("status")
+    if not isinstance(status, dict) or not isinstance(status.get("allowed"), bool):
+        raise UnavailableError("the API server answered a review without a decision")
+    allowed = status["allowed"] and status.get("denied") is not True
+    failed = str(status.get("evaluationError") or "")[:MAX_MESSAGE]
+    if failed and not allowed:  # an error is not a denial
+        raise UnavailableError(f"the API server could not decide: {failed}")
+    return Decision(allowed, str(status.get("reason") or "")[:MAX_MESSAGE])
+
+
+def checked(answer: tuple[int, bytes], what: str) -> dict[str, Any]:
+    """Translate the answer to a question asked with a caller's credential.
+
+    Args:
+        answer: HTTP status and body.
+        what: The question, for messages.
+
+    Raises:
+        AuthenticationError: 401.
+        DeniedError: 403.
+        SealosHubError: Everything else, by its status.
+    """
+    status, content = answer
+    if status == HTTPStatus.UNAUTHORIZED:
+        raise AuthenticationError("the API server does not accept the credential")
+    if status == HTTPStatus.FORBIDDEN:
+        raise DeniedError(_status(content) or "the API server does not answer this user")
+    return _success(status, content, what)
+
+
+def own_checked(status: int, content: bytes, what: str) -> dict[str, Any]:
+    """Translate the answer to one of our own questions: a refusal is nobody else's fault.
+
+    Raises:
+        UnavailableError: 401 and 403 too, because our own credential is at fault.
+        SealosHubError: Everything else, by its status.
+    """
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise UnavailableError(
+            f"the API server refuses the token server itself ({status}):"
+            f" {_status(content) or what}",
+            hint="Is its token file current, and imagehub:auth-server bound to it?",
+            code="MISCONFIGURED",
+        )
+    return _success(status, content, what)
+
+
+def _success(status: int, content: bytes, what: str) -> dict[str, Any]:
+    if status in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError) as exc:
+            raise UnavailableError(f"the API server answered {what} without JSON") from exc
+        if not isinstance(answer, dict):
+            raise UnavailableError(f"the API server answered {what} without an object")
+        return answer
+    raise _failure(status, content, what)
+
+
+def _failure(status: int, content: bytes, what: str) -> SealosHubError:
+    message = _status(content) or f"{what} was answered {status}"
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFoundError(message)
+    if status == HTTPStatus.CONFLICT:
+        exists = _reason(content) == "AlreadyExists"
+        return ConflictError(message, reason="AlreadyExists" if exists else "Conflict")
+    if status == HTTPStatus.GONE:
+        return GoneError(message)
+    if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
+        return InvalidInputError(message)
+    return UnavailableError(f"the API server answered {status}: {message}")
+
+
+def event(line: bytes) -> tuple[str, dict[str, Any]]:
+    """Return type and object of one line of a watch.
+
+    Raises:
+        GoneError: The watch must begin anew with a list.
+        UnavailableError: The line is broken, or the server ended the watch with an error.
+    """
+    try:
+        found = json.loads(line)
+        kind, item = found["type"], found["object"]
+    except (ValueError, RecursionError, KeyError, TypeError) as exc:
+        raise UnavailableError("the API server sent a broken watch event") from exc
+    if not isinstance(item, dict) or not isinstance(kind, str):
+        raise UnavailableError("the API server sent a broken watch event")
+    if kind == "ERROR":
+        code = item.get("code")
+        message = str(item.get("message") or "")[:MAX_MESSAGE]
+        if code == HTTPStatus.GONE:
+            raise GoneError(message)
+        raise UnavailableError(f"the API server ended a watch: {message}")
+    return kind, item
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        status = json.loads(content[:_STATUS_BYTES])
+    except (ValueError, RecursionError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def _status(content: bytes) -> str:
+    """Return the message of a `Status`; it never repeats the request."""
+    return str(_parsed(content).get("message") or "")[:MAX_MESSAGE]
+
+
+def _reason(content: bytes) -> str:
+    return str(_parsed(content).get("reason") or "")
+
+
+def user(answer: Mapping[str, Any], field: str) -> UserInfo:
+    """Return the user of a review: `status.userInfo`, or *field* `user` of a status itself.
+
+    Raises:
+        UnavailableError: There is none.
+    """
+    holder = answer if field == "user" else answer.get("status")
+    raw = holder.get(field) if isinstance(holder, dict) else None
+    if not isinstance(raw, dict) or not isinstance(raw.get("username"), str):
+        raise UnavailableError("the API server answered a review without a user")
+    extra = raw.get("extra")
+    return UserInfo(
+        name=raw["username"],
+        uid=str(raw.get("uid") or ""),
+        groups=strings(raw.get("groups")),
+        extra={str(key): strings(values) for key, values in extra.items()}
+        if isinstance(extra, dict)
+        else {},
+    )
+
+
+def strings(raw: object) -> tuple[str, ...]:
+    """Return the strings of a JSON list; nothing if it is none."""
+    if not isinstance(raw, list):
+        return ()
+    return tuple(item for item in raw if isinstance(item, str))
