@@ -1,0 +1,110 @@
+"""One cache for answers that are true for seconds: bounded, and every question asked once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+_V = TypeVar("_V")
+
+
+class SecretKeys:
+    """Turn secrets into keys of a cache that are worth nothing outside this process.
+
+    It is a class because the key of the HMAC is random and made once.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+
+    def of(self, *parts: str) -> bytes:
+        """Return the HMAC-SHA256 of *parts*, which are kept apart by their lengths."""
+        mac = hmac.new(self._key, digestmod=hashlib.sha256)
+        for part in parts:
+            content = part.encode("utf-8", "surrogatepass")
+            mac.update(len(content).to_bytes(8, "big"))
+            mac.update(content)
+        return mac.digest()
+
+
+class Cache(Generic[_V]):
+    """Answers with a time to live, the least recently used thrown away first.
+
+    Several callers with the same question wait for one answer. An exception reaches all of them
+    and is not kept: an error is not an answer.
+
+    Args:
+        size: Most answers to keep.
+        clock: Monotonic time in seconds.
+    """
+
+    def __init__(self, size: int, clock: Callable[[], float]) -> None:
+        self._size = size
+        self._clock = clock
+        self._kept: OrderedDict[Hashable, tuple[float, _V]] = OrderedDict()
+        self._asking: dict[Hashable, asyncio.Task[_V]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: Hashable) -> _V | None:
+        """Return the answer if it is known and still true."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        if found[0] <= self._clock():
+            del self._kept[key]
+            return None
+        self._kept.move_to_end(key)
+        return found[1]
+
+    def put(self, key: Hashable, value: _V, seconds: float) -> None:
+        """Keep *value* for *seconds*."""
+        self._kept[key] = (self._clock() + seconds, value)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+    def forget(self, key: Hashable) -> None:
+        """Drop the answer, and do not keep the one that is being asked for."""
+        self._kept.pop(key, None)
+        self._asking.pop(key, None)
+
+    async def ask(self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]) -> _V:
+        """Return the known answer or ask for it.
+
+        Args:
+            key: What the answer depends on, all of it.
+            question: Returns the answer and for how many seconds it is true.
+        """
+        known = self.get(key)
+        if known is not None:
+            return known
+        task = self._asking.get(key)
+        if task is None:
+            # A task of its own: the first caller may go away while the others still wait.
+            task = asyncio.get_running_loop().create_task(self._answer(key, question))
+            self._asking[key] = task
+            task.add_done_callback(lambda done: self._asked(key, done))
+        return await asyncio.shield(task)
+
+    async def _answer(
+        self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]
+    ) -> _V:
+        value, seconds = await question()
+        if self._asking.get(key) is asyncio.current_task():
+            self.put(key, value, seconds)
+        return value
+
+    def _asked(self, key: Hashable, task: asyncio.Task[_V]) -> None:
+        if self._asking.get(key) is task:
+            del self._asking[key]
+        if not task.cancelled():
+            task.exception()  # seen, even if every caller went away
