@@ -1,0 +1,172 @@
+"""Fixtures of the integration tests: real servers, real clients, and our program between them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.integration.clients import CLIENTS, StockClient
+from tests.integration.people import Person, person
+from tests.integration.servers.kube import KubeApiServer
+from tests.integration.servers.registry import RegistryServer
+from tests.tools import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+# As it was before `clean_environment` took the home folder, and with it the cache, away.
+_ENV: Final[Mapping[str, str]] = dict(os.environ)
+_SERVER_ENV: Final[Mapping[str, str]] = {
+    "HOME": "/nonexistent",
+    "LANG": "C.UTF-8",
+    "PATH": _ENV.get("PATH", os.defpath),
+    "TZ": "UTC",
+}
+_REGISTRIES: Final = {"registry-2.8": "docker-registry", "registry-3": "registry"}
+_HERE: Final = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here, and keep the tests of one kind of cluster on one worker.
+
+    So `pytest -n 2 --dist loadgroup` starts every server once: one worker has the tests on a real
+    API server, the other those on the embedded one.
+    """
+    for item in items:
+        if not item.path.is_relative_to(_HERE):
+            continue
+        item.add_marker(pytest.mark.integration)
+        needs: set[str] = set(getattr(item, "fixturenames", ()))
+        if "hub" in needs:
+            name = item.callspec.params["hub"].partition("-")[0]  # type: ignore[attr-defined]  # parametrised
+            item.add_marker(pytest.mark.xdist_group(name))
+        elif "kube" in needs:
+            item.add_marker(pytest.mark.xdist_group("kube"))
+
+
+def need(name: str) -> Path:
+    """Return the path of the tool *name*, or skip the test; in CI it fails."""
+    found = build.find(name, _ENV)
+    if found is not None:
+        return found
+    reason = f"there is no {name}: get it with `python tests/tools/build.py --only {name}`"
+    if _ENV.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def server_env() -> Mapping[str, str]:
+    """Return the environment for servers: nothing of this machine but the PATH."""
+    return _SERVER_ENV
+
+
+@pytest.fixture(scope="session")
+def memory_folder() -> Iterator[Path]:
+    """Make a folder that is in memory where that is possible, and gone afterwards.
+
+    Its path is short, because podman takes no `--runroot` of more than 50 characters.
+    """
+    shared = Path("/dev/shm")
+    parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=f"shub-{os.getpid()}-", dir=parent))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Free the memory of tests that were killed."""
+    for folder in parent.glob("shub-*-*"):
+        pid = folder.name.split("-")[1]
+        with contextlib.suppress(OSError):
+            if not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def start_kube(memory_folder: Path) -> Callable[[], KubeApiServer]:
+    """Return a function that makes a new API server, to be used in a `with` statement."""
+    numbers = itertools.count()
+
+    def make() -> KubeApiServer:
+        folder = memory_folder / f"kube-{next(numbers)}"
+        return KubeApiServer(need("etcd"), need("kube-apiserver"), folder, _SERVER_ENV)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def kube(start_kube: Callable[[], KubeApiServer]) -> Iterator[KubeApiServer]:
+    """Run a bare API server for all tests that need one and no hub."""
+    with start_kube() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """Return the path of kubectl."""
+    return need("kubectl")
+
+
+@pytest.fixture(scope="session", params=list(_REGISTRIES))
+def registry_binary(request: pytest.FixtureRequest) -> Path:
+    """Return the path of each registry that we support, one after the other."""
+    return need(_REGISTRIES[request.param])
+
+
+@pytest.fixture(scope="session")
+def registry(registry_binary: Path, memory_folder: Path) -> Iterator[RegistryServer]:
+    """Run each registry that we support, without protection."""
+    folder = memory_folder / f"{registry_binary.name}-open"
+    with RegistryServer(registry_binary, folder, _SERVER_ENV) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_person(memory_folder: Path) -> Callable[[str, Path | None], Person]:
+    """Return a function that makes a person with a home folder of its own."""
+    numbers = itertools.count()
+
+    def make(name: str, kubeconfig: Path | None = None) -> Person:
+        home = memory_folder / f"home-{next(numbers)}"
+        return person(name, home, kubeconfig or home / "no-kubeconfig", build.directory(_ENV))
+
+    return make
+
+
+@pytest.fixture
+def somebody(new_person: Callable[[str, Path | None], Person]) -> Person:
+    """Return a person of whom no hub knows anything."""
+    return new_person("somebody", None)
+
+
+@pytest.fixture(params=CLIENTS, ids=lambda client: client.name)
+def client(request: pytest.FixtureRequest) -> StockClient:
+    """Return each stock client, one after the other."""
+    need(request.param.name)
+    found: StockClient = request.param
+    return found
+
+
+@pytest.fixture(params=[c for c in CLIENTS if c.push], ids=lambda client: client.name)
+def pushing_client(request: pytest.FixtureRequest) -> StockClient:
+    """Return each stock client that pushes and pulls without an engine."""
+    need(request.param.name)
+    found: StockClient = request.param
+    return found
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """Return a name that no other test has, fit for a user or an organisation."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.nodeid.rpartition("::")[2].lower()).strip("-")
+    return f"{words[:24].strip('-')}-{os.urandom(4).hex()}"
