@@ -30,19 +30,6 @@ class UserInfo:
     groups: tuple[str, ...] = ()
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @classmethod
-    def parse(cls, value: Mapping[str, Any]) -> UserInfo:
-        """Read the `userInfo` of a review's status; absent fields are empty."""
-        return cls(
-            name=str(value.get("username") or ""),
-            uid=str(value.get("uid") or ""),
-            groups=tuple(str(group) for group in value.get("groups") or ()),
-            extra={
-                str(key): tuple(str(item) for item in items or ())
-                for key, items in (value.get("extra") or {}).items()
-            },
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
@@ -64,13 +51,19 @@ class ConflictError(SealosHubError):
 
     Args:
         message: What the API server said.
-        reason: `AlreadyExists` or `Conflict`.
+        reason: `AlreadyExists` or `Conflict`, as the `Status` of the API server has it.
         hint: As in every error of ours.
     """
 
-    code = "Conflict"
+    code = "CONFLICT"
 
-    def __init__(self, message: str, *, reason: str = "Conflict", hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Literal["AlreadyExists", "Conflict"] = "Conflict",
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint, code=reason)
         self.reason = reason
 
@@ -78,4 +71,4 @@ class ConflictError(SealosHubError):
 class GoneError(SealosHubError):
     """The resourceVersion of a watch is too old (410): list again, then watch from there."""
 
-    code = "Gone"
+    code = "GONE"

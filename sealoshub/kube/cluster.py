@@ -1,0 +1,444 @@
+"""The user's cluster, through the official client.
+
+The client's transport is used and its models are not: the hub's own kinds are plain objects, a
+server-side apply that creates answers `None` through the typed calls, and plain JSON is what the
+manifests and the embedded API have as well.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundError, UnavailableError
+from sealoshub.kube import ApplyResult, GoneError, Object, UserInfo
+from sealoshub.kube.answer import user as user_of
+from sealoshub.kube.connection import APPLY, MERGE, Connection, Request
+from sealoshub.kube.keyfile import KeyFiles
+from sealoshub.kube.resources import resource_of
+from sealoshub.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from sealoshub.kube.kubeconfig import ClusterCredential
+
+WATCH_GRACE_SECONDS: Final = 10.0  # after the time that the server was asked to end a watch at
+PAGE: Final = 500  # objects in one answer of a list, as kubectl asks
+RELISTS: Final = 3  # a continue token can expire in the middle of a long list
+POOL: Final = 16  # connections kept; the controller has a watch for each kind and its workers
+
+Objects = list[Object]
+
+
+class Cluster:
+    """One API server and one credential for it. A context manager.
+
+    It is a class because connections, key files and running watches have to be closed together.
+    It may be used by several threads.
+
+    Args:
+        credential: Where the API server is and who asks.
+        again: Reads the credential anew, for programs that outlive a token: asked when the token
+            is about to expire, and once when the API server refuses it.
+    """
+
+    def __init__(
+        self, credential: ClusterCredential, *, again: Callable[[], ClusterCredential] | None = None
+    ) -> None:
+        self.server = credential.server.rstrip("/")
+        self.source = credential.source
+        self.namespace = credential.namespace
+        self._files = KeyFiles()
+        try:
+            rest = _rest_client(credential, self._files)
+        except Exception as exc:
+            self._files.close()
+            raise InvalidInputError(f"{self.source}: cannot be used: {type(exc).__name__}") from exc
+        self._connection = Connection(rest, credential, again)
+
+    @classmethod
+    def open(cls, credential: ClusterCredential) -> Self:
+        """Return the cluster of *credential*. Nothing is sent yet."""
+        return cls(credential)
+
+    @classmethod
+    def open_kubeconfig(cls, path: str | Path, context: str | None = None) -> Self:
+        """Return the cluster of a kubeconfig file's current (or named) context.
+
+        Raises:
+            InvalidInputError: The file cannot be read, or has no usable credential.
+        """
+        return cls._reading([Path(path)], context)
+
+    @classmethod
+    def open_in_cluster(cls) -> Self:
+        """Return the cluster that this pod runs in, with the pod's own ServiceAccount.
+
+        Raises:
+            AuthenticationError: This is not a pod, or it has no ServiceAccount token.
+        """
+        return cls._reading([], None)
+
+    @classmethod
+    def _reading(cls, paths: Sequence[Path], context: str | None) -> Self:
+        from sealoshub.kube import kubeconfig  # noqa: PLC0415  # only programs read it here
+
+        def read() -> ClusterCredential:
+            return kubeconfig.credential(paths, context, interactive=False)
+
+        return cls(read(), again=read)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End running watches, close the connections and drop the key files."""
+        self._connection.close()
+        self._files.close()
+
+    def stop_watches(self) -> None:
+        """End every running watch, from any thread; their iterators just end."""
+        self._connection.stop_watches()
+
+    # ------------------------------------------------------------------ who
+
+    def whoami(self) -> UserInfo:
+        """Ask the API server who the credential is.
+
+        Raises:
+            AuthenticationError: The credential is refused, or is nobody.
+        """
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        path = resource_of("SelfSubjectReview").path()
+        try:
+            answer = self._connection.call(Request("POST", path, "ask who you are", body=body))
+        except NotFoundError as exc:
+            raise UnavailableError(
+                f"{self.server} cannot say who you are",
+                hint="It needs Kubernetes 1.28 or later, or `sealoshub hub up`.",
+            ) from exc
+        user = user_of(answer, "userInfo")
+        if not user.name or user.name == "system:anonymous":
+            raise AuthenticationError(
+                f"{self.source} has no credential that the cluster knows",
+                hint="Get one where the kubeconfig came from, then repeat this command.",
+            )
+        return user
+
+    def create_token(
+        self, namespace: str, service_account: str, audiences: Sequence[str], seconds: int
+    ) -> tuple[Secret, datetime]:
+        """Make a token for a ServiceAccount (`authentication.k8s.io/v1` TokenRequest).
+
+        Args:
+            namespace: The account's namespace.
+            service_account: Its name.
+            audiences: Whom the token is for; empty: the API server.
+            seconds: Wanted life; the server may give another, and never less than 600.
+
+        Returns:
+            The token and when it ends.
+        """
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": list(audiences), "expirationSeconds": seconds},
+        }
+        path = resource_of("ServiceAccount").path(service_account, namespace, "token")
+        what = f"make a token for ServiceAccount {namespace}/{service_account}"
+        status = self._connection.call(Request("POST", path, what, body=body)).get("status") or {}
+        token, expires = status.get("token"), status.get("expirationTimestamp")
+        if not isinstance(token, str) or not isinstance(expires, str):
+            raise UnavailableError(f"cannot {what}: the answer holds no token")
+        return Secret(token), datetime.fromisoformat(expires).astimezone(UTC)
+
+    # ----------------------------------------------------------------- read
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """Read one object.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        path = resource_of(kind).path(name, namespace)
+        return self._connection.call(Request("GET", path, f"read {_label(kind, name, namespace)}"))
+
+    def list(
+        self, kind: str, namespace: str | None = None, *, label_selector: str | None = None
+    ) -> Objects:
+        """Read every object of *kind*, page by page."""
+        return self.snapshot(kind, namespace, label_selector=label_selector)[0]
+
+    def snapshot(
+        self, kind: str, namespace: str | None = None, *, label_selector: str | None = None
+    ) -> tuple[Objects, str]:
+        """Read every object of *kind* and the resourceVersion to watch from.
+
+        The items carry `apiVersion` and `kind`, which the API server leaves out in lists.
+        """
+        resource = resource_of(kind)
+        where = resource.path(None, namespace)
+        for _ in range(RELISTS):
+            items: Objects = []
+            query: dict[str, str | int] = {"limit": PAGE}
+            if label_selector:
+                query["labelSelector"] = label_selector
+            try:
+                while True:
+                    page = self._connection.call(
+                        Request("GET", where, f"list {resource.plural}", query=query)
+                    )
+                    items += page.get("items") or ()
+                    meta = page.get("metadata") or {}
+                    if not meta.get("continue"):
+                        break
+                    query["continue"] = meta["continue"]
+            except GoneError:
+                continue  # the token expired while we were reading; begin again
+            for item in items:
+                item.setdefault("apiVersion", resource.api_version)
+                item.setdefault("kind", kind)
+            return items, str(meta.get("resourceVersion") or "")
+        raise UnavailableError(f"cannot list {resource.plural}: it changes faster than it is read")
+
+    def watch(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        resource_version: str,
+        timeout: float,
+        label_selector: str | None = None,
+    ) -> Iterator[tuple[str, Object]]:
+        """Yield `(type, object)` for each change after *resource_version*.
+
+        Types are `ADDED`, `MODIFIED`, `DELETED` and `BOOKMARK`, whose object has a
+        resourceVersion only.
+
+        Args:
+            kind: What to watch.
+            namespace: Where; None: everywhere.
+            resource_version: Of a snapshot, or of the last object seen.
+            timeout: Seconds after which the watch just ends.
+            label_selector: Only objects with these labels.
+
+        Raises:
+            GoneError: The resourceVersion is too old (410); take a snapshot and watch from there.
+        """
+        resource = resource_of(kind)
+        query: dict[str, str | int] = {
+            "watch": "1",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": max(1, int(timeout)),
+        }
+        if label_selector:
+            query["labelSelector"] = label_selector
+        yield from self._connection.events(
+            Request(
+                "GET",
+                resource.path(None, namespace),
+                f"watch {resource.plural}",
+                query=query,
+                read_seconds=timeout + WATCH_GRACE_SECONDS,
+            )
+        )
+
+    def supports(self, kind: str) -> bool:
+        """Tell whether the API server serves *kind*."""
+        resource = resource_of(kind)
+        root = "/apis/" if "/" in resource.api_version else "/api/"
+        try:
+            answer = self._connection.call(
+                Request("GET", root + resource.api_version, f"discover {kind}")
+            )
+        except NotFoundError:
+            return False
+        return any(item.get("name") == resource.plural for item in answer.get("resources") or ())
+
+    # ---------------------------------------------------------------- write
+
+    def apply(
+        self,
+        manifest: Mapping[str, Any],
+        *,
+        field_manager: str = "sealoshub",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> ApplyResult:
+        """Make the object what *manifest* says (server-side apply).
+
+        Args:
+            manifest: The object, with `kind` and `metadata.name`.
+            field_manager: Who owns the fields.
+            force: Take over fields that another manager owns.
+            dry_run: Have the server check it and store nothing.
+
+        Raises:
+            ConflictError: Another manager owns a field and *force* is not set.
+            InvalidInputError: The object breaks a rule.
+            DeniedError: The user may not, or an admission policy refuses.
+        """
+        kind, name, namespace = _key(manifest)
+        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        try:
+            before = _version(self.get(kind, name, namespace))
+        except NotFoundError:
+            before = None
+        query |= {"dryRun": "All"} if dry_run else {}
+        obj = self._connection.call(
+            Request(
+                "PATCH",
+                resource_of(kind).path(name, namespace),
+                f"apply {_label(kind, name, namespace)}",
+                query=query,
+                body=_without_managed_fields(manifest),
+                content_type=APPLY,
+            )
+        )
+        if before is None:
+            return ApplyResult(obj, "created")
+        # A dry run keeps the resourceVersion whatever it would change, so it can only say this.
+        return ApplyResult(obj, "unchanged" if _version(obj) == before else "configured")
+
+    def create(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Create the object.
+
+        Raises:
+            ConflictError: It is there already (`reason` is `AlreadyExists`).
+        """
+        kind, name, namespace = _key(manifest)
+        return self._connection.call(
+            Request(
+                "POST",
+                resource_of(kind).path(None, namespace),
+                f"create {_label(kind, name, namespace)}",
+                query=_write_query(dry_run=dry_run),
+                body=manifest,
+            )
+        )
+
+    def replace(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Replace the object; with a resourceVersion in it, only if nobody was faster.
+
+        Raises:
+            ConflictError: Somebody else changed it since it was read.
+        """
+        kind, name, namespace = _key(manifest)
+        return self._connection.call(
+            Request(
+                "PUT",
+                resource_of(kind).path(name, namespace),
+                f"replace {_label(kind, name, namespace)}",
+                query=_write_query(dry_run=dry_run),
+                body=manifest,
+            )
+        )
+
+    def patch(
+        self, kind: str, name: str, changes: Mapping[str, Any], namespace: str | None = None
+    ) -> Object:
+        """Merge *changes* into the object (JSON merge patch, RFC 7386)."""
+        return self._connection.call(
+            Request(
+                "PATCH",
+                resource_of(kind).path(name, namespace),
+                f"change {_label(kind, name, namespace)}",
+                query=_write_query(dry_run=False),
+                body=changes,
+                content_type=MERGE,
+            )
+        )
+
+    def patch_status(
+        self, kind: str, name: str, status: Mapping[str, Any], namespace: str | None = None
+    ) -> Object:
+        """Merge *status* into the object's status."""
+        return self._connection.call(
+            Request(
+                "PATCH",
+                resource_of(kind).path(name, namespace, "status"),
+                f"write the status of {_label(kind, name, namespace)}",
+                body={"status": status},
+                content_type=MERGE,
+            )
+        )
+
+    def delete(
+        self, kind: str, name: str, namespace: str | None = None, *, uid: str | None = None
+    ) -> None:
+        """Delete the object; with *uid*, only if it is still the one that was meant.
+
+        Raises:
+            NotFoundError: There is none.
+            ConflictError: It is another object of the same name by now.
+        """
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        self._connection.call(
+            Request(
+                "DELETE",
+                resource_of(kind).path(name, namespace),
+                f"delete {_label(kind, name, namespace)}",
+                body=body,
+            )
+        )
+
+
+def _rest_client(credential: ClusterCredential, files: KeyFiles) -> Any:  # noqa: ANN401  # untyped there
+    from kubernetes.client import Configuration  # noqa: PLC0415  # 0.3 s, not for --help
+    from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415  # as above
+
+    settings = Configuration(host=credential.server.rstrip("/"))
+    settings.verify_ssl = not credential.insecure_skip_tls_verify
+    if credential.ca_pem:
+        settings.ca_cert_data = credential.ca_pem.decode("ascii")  # bytes would be taken for DER
+    settings.tls_server_name = credential.tls_server_name
+    settings.connection_pool_maxsize = POOL
+    settings.retries = 1  # of what never reached the server; anything more is the caller's
+    if credential.proxy_url:
+        settings.proxy = credential.proxy_url
+    if credential.certificate_pem is not None and credential.key_pem is not None:
+        settings.cert_file = files.add(credential.certificate_pem)
+        settings.key_file = files.add(credential.key_pem.reveal().encode())
+    return RESTClientObject(settings)
+
+
+def _key(manifest: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    kind = manifest.get("kind")
+    meta = manifest.get("metadata") or {}
+    if not isinstance(kind, str) or not isinstance(meta.get("name"), str):
+        raise InvalidInputError("a manifest needs kind and metadata.name")
+    return kind, meta["name"], meta.get("namespace")
+
+
+def _label(kind: str, name: str, namespace: str | None) -> str:
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def _version(obj: Object) -> str | None:
+    version = (obj.get("metadata") or {}).get("resourceVersion")
+    return version if isinstance(version, str) else None
+
+
+def _write_query(*, dry_run: bool) -> dict[str, str]:
+    query = {"fieldValidation": "Strict", "fieldManager": "sealoshub"}
+    return query | {"dryRun": "All"} if dry_run else query
+
+
+def _without_managed_fields(manifest: Mapping[str, Any]) -> Object:
+    """Drop what an apply must not carry, so that an object just read can be applied."""
+    meta = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    return {**manifest, "metadata": meta}
