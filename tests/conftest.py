@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytest_plugins = ["tests.real_servers"]
+
 _LOOPBACK: Final = ["127.0.0.1", "::1", "localhost"]
 _UNSET: Final = frozenset(
     {

@@ -148,14 +148,14 @@ def test_client_tells_its_version(client: StockClient, somebody: Person) -> None
 
 def test_client_pushes_and_pulls(
     pushing_client: StockClient,
-    registry: RegistryServer,
+    open_registry: RegistryServer,
     somebody: Person,
     unique: str,
     tmp_path: Path,
 ) -> None:
     """Every pushing client brings an image of the bench to a registry and back."""
     layout = oci_layout(tmp_path / "layout", seed=7)
-    reference = f"{registry.host}/{unique}/image:v1"
+    reference = f"{open_registry.host}/{unique}/image:v1"
     pushed = pushing_client.run_push(somebody, layout, reference)
     assert pushed.returncode == 0, pushed.stderr
     pulled = pushing_client.run_pull(somebody, reference, tmp_path / "pulled")
@@ -172,14 +172,14 @@ def test_client_pushes_and_pulls(
 )
 def test_client_pushes_and_pulls_an_index(
     pushing_client: StockClient,
-    registry: RegistryServer,
+    open_registry: RegistryServer,
     somebody: Person,
     unique: str,
     tmp_path: Path,
 ) -> None:
     """The clients that keep digests bring images of two platforms to a registry and back."""
     layout = oci_layout(tmp_path / "layout", platforms=("linux/amd64", "linux/arm64"))
-    reference = f"{registry.host}/{unique}/image:v1"
+    reference = f"{open_registry.host}/{unique}/image:v1"
     pushed = pushing_client.run_push(somebody, layout, reference)
     assert pushed.returncode == 0, pushed.stderr
     pulled = pushing_client.run_pull(somebody, reference, tmp_path / "pulled")

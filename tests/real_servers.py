@@ -1,4 +1,8 @@
-"""Fixtures of the integration tests: real servers, real clients, and our program between them."""
+"""Fixtures for tests on real servers with real clients, and our program between them.
+
+A plugin and not a `conftest.py`, because `integration/`, `attacks/` and `benchmarks/` share the
+servers. Nothing heavy is imported before a test asks for it: unit tests load this file too.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,14 @@ import pytest
 
 from tests.integration.clients import CLIENTS, StockClient
 from tests.integration.people import Person, person
-from tests.integration.servers.kube import KubeApiServer
-from tests.integration.servers.registry import RegistryServer
 from tests.tools import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from tests.integration.hub import Hub
+    from tests.integration.servers.kube import KubeApiServer
+    from tests.integration.servers.registry import RegistryServer
 
 # As it was before `clean_environment` took the home folder, and with it the cache, away.
 _ENV: Final[Mapping[str, str]] = dict(os.environ)
@@ -31,24 +37,24 @@ _SERVER_ENV: Final[Mapping[str, str]] = {
     "TZ": "UTC",
 }
 _REGISTRIES: Final = {"registry-2.8": "docker-registry", "registry-3": "registry"}
-_HERE: Final = Path(__file__).parent
+_REAL: Final = frozenset({"hub", "kube", "open_registry", "registry_binary", "client"})
+_HUBS: Final = [f"{api}-{registry}" for api in ("embedded", "kube") for registry in _REGISTRIES]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is here, and keep the tests of one kind of cluster on one worker.
+    """Mark what runs on real servers, and keep the tests of one kind of cluster on one worker.
 
     So `pytest -n 2 --dist loadgroup` starts every server once: one worker has the tests on a real
     API server, the other those on the embedded one.
     """
     for item in items:
-        if not item.path.is_relative_to(_HERE):
-            continue
-        item.add_marker(pytest.mark.integration)
         needs: set[str] = set(getattr(item, "fixturenames", ()))
+        if needs & _REAL:
+            item.add_marker(pytest.mark.integration)
         if "hub" in needs:
             name = item.callspec.params["hub"].partition("-")[0]  # type: ignore[attr-defined]  # parametrised
             item.add_marker(pytest.mark.xdist_group(name))
-        elif "kube" in needs:
+        elif needs & {"kube", "start_kube"}:
             item.add_marker(pytest.mark.xdist_group("kube"))
 
 
@@ -95,6 +101,8 @@ def _remove_abandoned(parent: Path) -> None:
 @pytest.fixture(scope="session")
 def start_kube(memory_folder: Path) -> Callable[[], KubeApiServer]:
     """Return a function that makes a new API server, to be used in a `with` statement."""
+    from tests.integration.servers.kube import KubeApiServer  # noqa: PLC0415  # see above
+
     numbers = itertools.count()
 
     def make() -> KubeApiServer:
@@ -124,8 +132,10 @@ def registry_binary(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def registry(registry_binary: Path, memory_folder: Path) -> Iterator[RegistryServer]:
+def open_registry(registry_binary: Path, memory_folder: Path) -> Iterator[RegistryServer]:
     """Run each registry that we support, without protection."""
+    from tests.integration.servers.registry import RegistryServer  # noqa: PLC0415  # see above
+
     folder = memory_folder / f"{registry_binary.name}-open"
     with RegistryServer(registry_binary, folder, _SERVER_ENV) as server:
         yield server
@@ -141,6 +151,28 @@ def new_person(memory_folder: Path) -> Callable[[str, Path | None], Person]:
         return person(name, home, kubeconfig or home / "no-kubeconfig", build.directory(_ENV))
 
     return make
+
+
+@pytest.fixture(scope="session", params=_HUBS)
+def hub(
+    request: pytest.FixtureRequest,
+    memory_folder: Path,
+    start_kube: Callable[[], KubeApiServer],
+    new_person: Callable[[str, Path | None], Person],
+) -> Iterator[Hub]:
+    """Run a hub on the embedded API and on a real API server, with each registry.
+
+    Tests share it: they keep apart by the names that `unique` gives them.
+    """
+    from tests.integration.hub import Hub  # noqa: PLC0415  # see above
+
+    api, _, registry = request.param.partition("-")
+    binary = need(_REGISTRIES[registry])
+    with contextlib.ExitStack() as stack:
+        kube = stack.enter_context(start_kube()) if api == "kube" else None
+        yield stack.enter_context(
+            Hub(memory_folder / f"hub-{request.param}", binary, kube, new_person)
+        )
 
 
 @pytest.fixture
