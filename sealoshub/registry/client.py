@@ -1,0 +1,315 @@
+"""One registry, spoken to as somebody: authentication and errors around single requests.
+
+:meth:`Client.request` sends one request and answers a 401 once; :attr:`Client.retry` is what a
+whole step is run by. The protocol's steps are functions in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from sealoshub.errors import AuthenticationError, DeniedError, SealosHubError, UnavailableError
+from sealoshub.registry import auth, challenge, contact, failure, login, realm
+from sealoshub.registry.contact import Base
+from sealoshub.registry.retry import Retry
+from sealoshub.registry.transport import http_client, tls_context
+from sealoshub.registry.wire import Request, Wire
+from sealoshub.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from types import TracebackType
+
+    from sealoshub.registry.auth import Credential, Token, TokenRequest
+    from sealoshub.registry.challenge import Challenge
+    from sealoshub.registry.failure import Answer
+    from sealoshub.registry.login import LoginResult
+    from sealoshub.registry.realm import Realm
+    from sealoshub.registry.transport import Body
+
+__all__ = ["Base", "Client"]
+
+
+class Client:
+    """A client of one registry host, safe for threads.
+
+    It is a class because it owns connections, the token cache and what the first contact found.
+
+    Args:
+        host: `name[:port]` as the user wrote it.
+        credential: Who asks; None asks anonymously.
+        plain_http: True: HTTP. False: HTTPS. None: HTTPS, but for a loopback host HTTP if it does
+            not speak TLS.
+        ca_file: PEM file of a further authority.
+        insecure_skip_tls_verify: Accept any certificate.
+        trust_realm: Accept any token server that the registry names.
+        on_note: Told about retries and warnings of the registry, one line each, no secrets.
+        retry: The retry policy; its budget is what `--retry-budget` sets.
+        clock: Monotonic clock, in seconds.
+
+    Raises:
+        InvalidInputError: *ca_file* cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913  # one keyword per option of the command line
+        self,
+        host: str,
+        credential: Credential | None = None,
+        *,
+        plain_http: bool | None = None,
+        ca_file: str | None = None,
+        insecure_skip_tls_verify: bool = False,
+        trust_realm: bool = False,
+        on_note: Callable[[str], None] | None = None,
+        retry: Retry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.host = host
+        self.credential = credential
+        note = on_note or (lambda _text: None)
+        self.retry = replace(retry or Retry(), on_note=note)
+        self._plain_http = plain_http
+        self._trust_realm = trust_realm
+        context = tls_context(ca_file, insecure_skip_tls_verify=insecure_skip_tls_verify)
+        self.wire = Wire(host, http_client(context), note)
+        self._tokens = auth.Tokens(self._exchange, clock)
+        self._base: Base | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; requests under way in other threads fail."""
+        self.wire.close()
+
+    def ping(self) -> Base:
+        """Find the registry and learn how it wants to be authenticated to.
+
+        Raises:
+            UnavailableError: It cannot be reached, or what answers is not a registry.
+        """
+        return self.retry.run(self.base)
+
+    def base(self) -> Base:
+        """Return what :meth:`ping` found; make the first contact, once, if there was none."""
+        with self._lock:
+            if self._base is None:
+                self._base = contact.greet(self.wire, self._plain_http)
+            return self._base
+
+    def request(  # noqa: PLR0913  # one keyword per part of a request
+        self,
+        method: str,
+        target: str | httpx.URL,
+        *,
+        expect: Collection[int],
+        scopes: tuple[str, ...] = (),
+        headers: Mapping[str, str] | None = None,
+        body: Body | bytes | None = None,
+        limit: int = failure.MAX_ERROR_BODY,
+    ) -> Answer:
+        """Send one request, and once more with a renewed token if the first was refused.
+
+        Args:
+            method: Of HTTP.
+            target: A path, or a URL that a `Location` gave; only the registry's own origin is told
+                who asks.
+            expect: Statuses that are an answer and not an error.
+            scopes: What the token must be good for, the most important first.
+            headers: Further headers.
+            body: What to send.
+            limit: Bytes of the answer's body that are read.
+
+        Raises:
+            AuthenticationError: Nobody is logged in, or the credential was refused.
+            DeniedError: The registry knows who asks and says no.
+            TransientError: It may work later; run the whole step by :attr:`retry`.
+            SealosHubError: Every other answer that is not expected.
+        """
+        base = self.base()
+        url = self.wire.resolve(base.url, str(target))
+        request = Request(method, url, headers or {}, body, limit)
+        if realm.origin(url) != realm.origin(base.url):
+            answer = self.wire.follow(request)
+            if answer.status in expect:
+                return answer
+            raise failure.from_answer(answer)
+        token = self._token(base.challenge, scopes)
+        answer = self.wire.follow(request, self._authorization(base.challenge, token))
+        if _is_refused(answer, base):
+            offered = challenge.choose(contact.challenges(answer)) or base.challenge
+            token = self._token(offered, scopes or _scopes(offered), refused=token)
+            authorization = self._authorization(offered, token)
+            self._learn(base, offered)
+            # A password that was refused is not sent a second time.
+            if token is not None or (authorization is not None and base.challenge is None):
+                answer = self.wire.follow(request, authorization)
+        if answer.status in expect:
+            return answer
+        raise self._explain(answer, scopes, token)
+
+    # ------------------------------------------------------------------ the login
+
+    def login(self, account: str, secret: Secret, *, exchange: bool = True) -> LoginResult:
+        """Log in; see :func:`sealoshub.registry.login.login`."""
+        return login.login(self, account, secret, exchange=exchange)
+
+    def whoami(self) -> dict[str, object] | None:
+        """Ask the hub who this is; see :func:`sealoshub.registry.login.whoami`."""
+        return login.whoami(self)
+
+    def revoke(self) -> bool:
+        """End this login at the hub; see :func:`sealoshub.registry.login.revoke`."""
+        return login.revoke(self)
+
+    def realm(self) -> Realm | None:
+        """Return the token server, checked; None if the registry names none.
+
+        Raises:
+            UnavailableError: As :meth:`ping`, or the realm is no place to send a password to.
+        """
+        return self._realm(self.base().challenge)
+
+    def exchange(self, credential: Credential, *, offline: bool) -> Token:
+        """Fetch a token for no scope, without the cache.
+
+        Args:
+            credential: Whose.
+            offline: Ask for a refresh token too.
+
+        Raises:
+            AuthenticationError: The token server refused the credential.
+            UnavailableError: There is no token server, or it does not serve.
+        """
+        where = self.realm()
+        if where is None:
+            raise UnavailableError(f"{self.host} has no token server")
+        return self._tokens.fetch(auth.token_flow(where, (), credential, offline=offline))
+
+    def probe(self, authorization: Secret) -> Answer:
+        """Return the answer to `GET /v2/` with *authorization*: 200 or 401.
+
+        Raises:
+            UnavailableError: Anything else came back.
+        """
+        request = Request("GET", self.base().url.join("/v2/"))
+        answer = self.wire.follow(request, authorization)
+        if answer.status in {200, 401}:
+            return answer
+        raise failure.from_answer(answer)
+
+    # ------------------------------------------------------------------ authentication
+
+    def _realm(self, offered: Challenge | None) -> Realm | None:
+        if offered is None or offered.scheme != "bearer":
+            return None
+        plain = bool(self._plain_http)
+        return realm.accept(offered, self.base().url, plain_http=plain, trust=self._trust_realm)
+
+    def _token(
+        self, offered: Challenge | None, scopes: tuple[str, ...], *, refused: Token | None = None
+    ) -> Token | None:
+        where = self._realm(offered)
+        if where is None:
+            return None
+        return self._tokens.get(where, scopes, self.credential, refused=refused)
+
+    def _authorization(self, offered: Challenge | None, token: Token | None) -> Secret | None:
+        if token is not None:
+            return Secret(f"Bearer {token.value.reveal()}")
+        if offered is not None and offered.scheme == "basic" and self.credential is not None:
+            return auth.basic(self.credential)
+        return None
+
+    def _learn(self, base: Base, offered: Challenge | None) -> None:
+        # Some registries let everybody ping and challenge only the real request.
+        if base.challenge is None and offered is not None:
+            with self._lock:
+                self._base = replace(base, challenge=offered)
+
+    def _exchange(self, request: TokenRequest) -> Answer:
+        headers = {"Accept": "application/json"}
+        body = None
+        if request.method == "POST":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            form = {name: value.reveal() for name, value in request.form.items()}
+            body = str(httpx.QueryParams(form)).encode("ascii")
+        sent = Request(request.method, request.url, headers, body, auth.MAX_TOKEN_BODY)
+        answer = self.wire.send(sent, request.authorization)
+        target = self.wire.redirect(answer)
+        if target is not None and realm.origin(target) == realm.origin(request.url):
+            # Within the token server (a missing slash); a password never leaves it.
+            return self.wire.send(replace(sent, url=target), request.authorization)
+        return answer
+
+    # ------------------------------------------------------------------ errors
+
+    def _explain(
+        self, answer: Answer, scopes: tuple[str, ...], token: Token | None
+    ) -> SealosHubError:
+        if answer.status not in {401, 403}:
+            return failure.from_answer(answer)
+        said = failure.words(answer)
+        tail = f": {said}" if said else ""
+        wish = _wish(self.host, scopes)
+        login = f"Log in with `sealoshub login {self.host}`."
+        if self.credential is None:
+            if answer.status == httpx.codes.UNAUTHORIZED:
+                return AuthenticationError(f"{self.host} wants a login to {wish}{tail}", hint=login)
+            return DeniedError(f"an anonymous user may not {wish}{tail}", hint=login)
+        account = self.credential.account
+        if answer.status == httpx.codes.UNAUTHORIZED and not _is_denial(answer, scopes, token):
+            return AuthenticationError(
+                f"{self.host} refused the login of {account}{tail}",
+                hint=f"Log in again with `sealoshub login {self.host}`.",
+            )
+        codes = [code for code in answer.codes() if code != "UNAUTHORIZED"]
+        return DeniedError(
+            f"{account} may not {wish}{tail}",
+            hint="Ask an owner of the organization for the right.",
+            code=failure.clean(codes[0], 80) if codes else None,
+        )
+
+
+def _is_refused(answer: Answer, base: Base) -> bool:
+    own = realm.origin(answer.url) == realm.origin(base.url)
+    return own and answer.status == httpx.codes.UNAUTHORIZED
+
+
+def _is_denial(answer: Answer, scopes: tuple[str, ...], token: Token | None) -> bool:
+    """Tell whether this 401 means "not allowed".
+
+    A token server gives 200 and fewer rights than asked; it is the registry that says no then, by
+    401 `insufficient_scope`. If the token is nobody's, the credential was not accepted at all.
+    """
+    if token is None or token.subject() == "":
+        return False
+    offered = challenge.choose(contact.challenges(answer))
+    insufficient = offered is not None and offered.error == "insufficient_scope"
+    return insufficient or token.lacks(scopes)
+
+
+def _scopes(offered: Challenge | None) -> tuple[str, ...]:
+    return offered.scopes if offered is not None else ()
+
+
+def _wish(host: str, scopes: tuple[str, ...]) -> str:
+    if not scopes:
+        return f"use {host}"
+    name, _, actions = scopes[0].partition(":")[2].rpartition(":")
+    verb = "push to" if "push" in actions else "delete from" if "delete" in actions else "pull from"
+    return f"{verb} {host}/{name} (scope {scopes[0]})"

@@ -1,0 +1,104 @@
+"""The first contact with a registry: where it is, and how it wants to be authenticated to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from sealoshub.errors import UnavailableError
+from sealoshub.registry import challenge, failure, realm
+from sealoshub.registry.wire import Request
+
+if TYPE_CHECKING:
+    from sealoshub.registry.challenge import Challenge
+    from sealoshub.registry.failure import Answer
+    from sealoshub.registry.wire import Wire
+
+# How a loopback server that does not speak TLS ends the handshake, or that nothing listens on 443.
+_TRY_PLAIN: Final = frozenset({"NOT_TLS", "TLS", "CONNECTION", "CONNECTION_REFUSED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What the first contact found out.
+
+    Args:
+        url: `scheme://host:port/`.
+        challenge: How the registry wants to be authenticated to; None if it does not.
+    """
+
+    url: httpx.URL
+    challenge: Challenge | None
+
+
+def greet(wire: Wire, plain_http: bool | None) -> Base:  # noqa: FBT001  # a setting passed on
+    """Ask `GET /v2/` of the registry.
+
+    Args:
+        wire: To the registry.
+        plain_http: True: HTTP. False: HTTPS. None: HTTPS, but for a loopback host HTTP if it does
+            not speak TLS.
+
+    Raises:
+        TransientError: It cannot be reached or cannot serve now.
+        UnavailableError: It never will: no such host, no trust, no registry.
+    """
+    if plain_http:
+        return _ask(wire, "http")
+    if plain_http is None and realm.is_loopback(httpx.URL(f"//{wire.host}").host):
+        try:
+            return _ask(wire, "https")
+        except UnavailableError as exc:
+            if exc.code not in _TRY_PLAIN:
+                raise
+        return _ask(wire, "http")
+    return _ask(wire, "https")
+
+
+def challenges(answer: Answer) -> tuple[Challenge, ...]:
+    """Return every challenge of *answer*."""
+    return challenge.parse(answer.headers.get_list("www-authenticate"))
+
+
+def _ask(wire: Wire, scheme: str) -> Base:
+    asked = httpx.URL(f"{scheme}://{wire.host}/v2/")
+    answer = wire.follow(Request("GET", asked))
+    base = answer.url.join("/")
+    if base.host != asked.host:
+        raise UnavailableError(
+            f"{wire.host} sends its visitors to {failure.public_url(answer.url)}",
+            hint="Use the name that it points to, if that is the registry.",
+        )
+    page = answer.headers.get("content-type", "").startswith("text/html")
+    if answer.status == httpx.codes.OK and not page:
+        return Base(base, None)
+    if answer.status == httpx.codes.UNAUTHORIZED:
+        offered = challenges(answer)
+        chosen = challenge.choose(offered)
+        if chosen is not None:
+            return Base(base, chosen)
+        names = ", ".join(sorted({failure.clean(c.scheme, 30) for c in offered})) or "none"
+        raise UnavailableError(
+            f"{wire.host} wants an authentication that is not known here (offered: {names})"
+        )
+    raise _no_registry(wire.host, answer)
+
+
+def _no_registry(host: str, answer: Answer) -> UnavailableError:
+    if answer.status in failure.TRANSIENT:
+        error = failure.from_answer(answer)
+        if isinstance(error, UnavailableError):
+            return error
+    if answer.status == httpx.codes.BAD_REQUEST and b"HTTPS" in answer.body.upper():
+        return UnavailableError(
+            f"{host} speaks TLS on this port", code="NOT_PLAIN", hint="Leave --plain-http away."
+        )
+    said = failure.words(answer)
+    return UnavailableError(
+        f"{host} is not a registry: GET {failure.public_url(answer.url)} was answered with"
+        f" {answer.status}" + (f" ({said})" if said else ""),
+        code="NOT_A_REGISTRY",
+        hint="Check the host and the port.",
+    )

@@ -1,0 +1,354 @@
+"""Pushing an image: blobs in a pool, then manifests from the leaves to the root, then a look back.
+
+The events tell everything a person or a program may want to see; there is no other output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from sealoshub.errors import ContentRefusedError, InvalidInputError
+from sealoshub.reference import Digest, Reference, is_tag
+from sealoshub.registry import failure
+from sealoshub.registry.image import MAX_MANIFEST
+from sealoshub.registry.transfer import BlobState, BlobTransfer, StoppedError
+from sealoshub.registry.upload import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sealoshub.registry.client import Client
+    from sealoshub.registry.image import Blob, Descriptor, Manifest
+    from sealoshub.registry.source import ImageSource
+
+JOBS: Final = 6  # what skopeo and podman use; more only helps with many tiny blobs
+GRACE: Final = 5.0  # seconds that open uploads get to be cancelled before they are left alone
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The push begins.
+
+    Args:
+        reference: Where to.
+        blobs: How many distinct blobs.
+        size: Bytes of all blobs.
+        manifests: How many manifests.
+    """
+
+    reference: str
+    blobs: int
+    size: int
+    manifests: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobProgress:
+    """A blob got on.
+
+    Args:
+        digest: Which.
+        media_type: What it is.
+        state: Where it is; the last of a blob is `exists`, `mounted` or `done`.
+        done: Bytes sent; smaller than before when a try began again.
+        total: Its size in bytes.
+    """
+
+    digest: Digest
+    media_type: str
+    state: BlobState
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestPushed:
+    """A manifest is in the registry.
+
+    Args:
+        digest: Which.
+        media_type: What it is.
+        size: Its bytes.
+        tag: The tag it got; None if it is known by its digest alone.
+        existed: It was there before.
+    """
+
+    digest: Digest
+    media_type: str
+    size: int
+    tag: str | None
+    existed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What is in the registry now.
+
+    Args:
+        reference: `host/repository@digest`.
+        digest: Of the manifest or index.
+        media_type: Of it.
+        size: Bytes of the image: manifests and distinct blobs.
+        tags: The tags it has got.
+        uploaded: Bytes that were sent as blobs.
+    """
+
+    reference: str
+    digest: Digest
+    media_type: str
+    size: int
+    tags: tuple[str, ...]
+    uploaded: int
+
+
+Event = Started | BlobProgress | ManifestPushed | PushResult
+
+
+def push(  # noqa: PLR0913  # one keyword per option of the command line
+    client: Client,
+    image: ImageSource,
+    reference: Reference,
+    tags: Sequence[str] = (),
+    *,
+    jobs: int = JOBS,
+    events: Callable[[Event], None] | None = None,
+    mount_from: Sequence[str] = (),
+) -> PushResult:
+    """Push *image*, and look whether it has arrived.
+
+    Args:
+        client: Of the host of *reference*.
+        image: What.
+        reference: Where to; its tag is the first one, its digest must be the image's.
+        tags: Further tags.
+        jobs: Blobs under way at once.
+        events: Told what happens; never from two threads at once.
+        mount_from: Repositories of the same registry that may have the blobs.
+
+    Returns:
+        What is in the registry now; the same was the last event.
+
+    Raises:
+        InvalidInputError: The image is damaged, or is not the digest that was asked for.
+        ContentRefusedError: The registry does not take the content, or has another one now.
+        DeniedError: The user may not push there.
+        UnavailableError: The network or the registry gave up after the retries.
+    """
+    wanted = tuple(dict.fromkeys([*([reference.tag] if reference.tag else []), *tags]))
+    bad = [tag for tag in wanted if not is_tag(tag)]
+    if bad:
+        raise InvalidInputError(f"{bad[0]!r} is not a tag")
+    root = image.root.descriptor
+    if reference.digest is not None and reference.digest != root.digest:
+        raise InvalidInputError(
+            f"{image.name} is {root.digest}, not {reference.digest}",
+            hint="Leave the digest away, or push the image it belongs to.",
+        )
+    push_ = _Push(Repository(client, reference.repository), jobs, tuple(mount_from), events)
+    push_.tell(
+        Started(
+            str(reference),
+            len(image.blobs),
+            sum(blob.size for blob in image.blobs),
+            len(image.manifests),
+        )
+    )
+    client.ping()
+    push_.send_blobs(image.blobs)
+    for manifest in image.manifests[:-1]:
+        push_.send_manifest(image, manifest, None)
+    for tag in wanted or (None,):
+        push_.send_manifest(image, image.root, tag)
+    result = PushResult(
+        f"{reference.host}/{reference.repository}@{root.digest}",
+        root.digest,
+        root.media_type,
+        image.size,
+        wanted,
+        push_.uploaded,
+    )
+    push_.tell(result)
+    return result
+
+
+class _Push:
+    """One push under way: what the steps share."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        jobs: int,
+        mount_from: tuple[str, ...],
+        events: Callable[[Event], None] | None,
+    ) -> None:
+        self.repository = repository
+        self.uploaded = 0
+        self._jobs = max(1, jobs)
+        self._mount_from = mount_from
+        self._events = events
+        self._lock = threading.Lock()
+
+    def tell(self, event: Event) -> None:
+        if self._events is not None:
+            with self._lock:
+                self._events(event)
+
+    # ------------------------------------------------------------------ blobs
+
+    def send_blobs(self, blobs: Iterable[Blob]) -> None:
+        """Bring *blobs* into the repository, the smallest beside the largest."""
+        stop = threading.Event()
+        queue = deque(interleave(blobs))
+        errors: list[BaseException] = []
+        # Daemons: a worker that hangs in the network must not keep the program after Ctrl-C.
+        workers = [
+            threading.Thread(
+                target=self._work, args=(queue, stop, errors), name=f"push-{n}", daemon=True
+            )
+            for n in range(min(self._jobs, len(queue)))
+        ]
+        try:
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        except BaseException:  # Ctrl-C
+            stop.set()
+            for worker in workers:
+                with contextlib.suppress(RuntimeError):  # it was not started
+                    worker.join(GRACE / len(workers))
+            raise
+        if errors:
+            raise errors[0]
+
+    def _work(self, queue: deque[Blob], stop: threading.Event, errors: list[BaseException]) -> None:
+        while not stop.is_set():
+            try:
+                self._send_blob(queue.popleft(), stop)
+            except (IndexError, StoppedError):
+                return  # nothing left, or nothing wanted
+            except BaseException as exc:  # noqa: BLE001  # raised again in the caller's thread
+                errors.append(exc)
+                stop.set()
+
+    def _send_blob(self, blob: Blob, stop: threading.Event) -> None:
+        descriptor = blob.descriptor
+
+        def report(state: BlobState, done: int) -> None:
+            self.tell(
+                BlobProgress(blob.digest, descriptor.media_type, state, done, descriptor.size)
+            )
+
+        transfer = BlobTransfer(self.repository, blob, stop, report, self._mount_from)
+        if transfer.run() is BlobState.DONE:
+            with self._lock:
+                self.uploaded += blob.size
+
+    # ------------------------------------------------------------------ manifests
+
+    def send_manifest(self, image: ImageSource, manifest: Manifest, tag: str | None) -> None:
+        """Put *manifest*, heal the registry once if it misses something, and look back."""
+        descriptor = manifest.descriptor
+        target = tag or descriptor.digest.text
+        # Where nothing was sent, most likely nothing has to be put either.
+        existed = not self.uploaded and self._stored(target, descriptor)
+        if not existed:
+            answer = self._put(target, manifest)
+            if "MANIFEST_BLOB_UNKNOWN" in answer.codes():
+                # It said it had them: a replica behind, a garbage collection meanwhile.
+                self._heal(image, manifest)
+                answer = self._put(target, manifest)
+            if answer.status not in {200, 201, 202}:
+                raise failure.from_answer(answer)
+            self._verify(target, descriptor)
+        self.tell(
+            ManifestPushed(
+                descriptor.digest, descriptor.media_type, descriptor.size, tag, existed=existed
+            )
+        )
+
+    def _put(self, target: str, manifest: Manifest) -> failure.Answer:
+        client = self.repository.client
+        return client.retry.run(
+            lambda: client.request(
+                "PUT",
+                self.repository.path(f"manifests/{target}"),
+                expect={200, 201, 202, 400, 404},
+                scopes=self.repository.scopes,
+                headers={"Content-Type": manifest.descriptor.media_type},
+                body=manifest.content,
+            )
+        )
+
+    def _heal(self, image: ImageSource, manifest: Manifest) -> None:
+        listed = {blob.digest for blob in manifest.blobs}
+        self.send_blobs(blob for blob in image.blobs if blob.digest in listed)
+        children = {child.digest for child in manifest.children}
+        for child in image.manifests:
+            if child.descriptor.digest in children:
+                answer = self._put(child.descriptor.digest.text, child)
+                if answer.status not in {200, 201, 202}:
+                    raise failure.from_answer(answer)
+
+    def _stored(self, target: str, descriptor: Descriptor) -> bool:
+        return self._digest_at(target, descriptor) == descriptor.digest
+
+    def _verify(self, target: str, descriptor: Descriptor) -> None:
+        """Compare what the registry has under *target* now: a web server says 201 to anything."""
+        found = self._digest_at(target, descriptor)
+        if found != descriptor.digest:
+            raise ContentRefusedError(
+                f"{self.repository.client.host}/{self.repository.name}:{target} is"
+                f" {found or 'missing'} after the push, and should be {descriptor.digest}",
+                hint="Somebody else may have pushed the same tag, or this is no registry.",
+            )
+
+    def _digest_at(self, target: str, descriptor: Descriptor) -> Digest | None:
+        """Return what is stored under a tag or digest; None if nothing is."""
+        answer = self._look("HEAD", target, descriptor.media_type)
+        if answer.status != httpx.codes.OK:
+            return None
+        told = answer.headers.get("docker-content-digest")
+        if told is None:
+            # Optional in the specification: then the content itself says it.
+            answer = self._look("GET", target, descriptor.media_type)
+            hasher = descriptor.digest.hasher()
+            hasher.update(answer.body)
+            return Digest(f"{descriptor.digest.algorithm}:{hasher.hexdigest()}")
+        try:
+            return Digest.parse(told)
+        except InvalidInputError:
+            return None
+
+    def _look(self, method: str, target: str, media_type: str) -> failure.Answer:
+        client = self.repository.client
+        return client.retry.run(
+            lambda: client.request(
+                method,
+                self.repository.path(f"manifests/{target}"),
+                expect={200, 404},
+                scopes=self.repository.scopes,
+                headers={"Accept": media_type},
+                limit=MAX_MANIFEST + 1,
+            )
+        )
+
+
+def interleave(blobs: Iterable[Blob]) -> list[Blob]:
+    """Order *blobs* largest, smallest, second largest, second smallest and so on.
+
+    The long ones start early, the short ones fill the other connections meanwhile.
+    """
+    by_size = deque(sorted(blobs, key=lambda blob: blob.size))
+    order = []
+    while by_size:
+        order.append(by_size.pop())
+        if by_size:
+            order.append(by_size.popleft())
+    return order

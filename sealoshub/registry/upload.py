@@ -1,0 +1,263 @@
+"""The steps of a blob upload, one function each (distribution specification 1.1, "Pushing blobs").
+
+Every function sends one request and says which statuses it expects; none of them repeats anything.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
+from sealoshub.registry import failure
+from sealoshub.registry.transport import Body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sealoshub.reference import Digest
+    from sealoshub.registry.client import Client
+    from sealoshub.registry.failure import Answer
+    from sealoshub.registry.image import Blob
+
+OCTETS: Final = {"Content-Type": "application/octet-stream"}
+# Quay writes `bytes=0-N`; everybody else `0-N`.
+_RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository of a registry and the right to push to it.
+
+    Args:
+        client: Of the registry.
+        name: `org/repo`.
+    """
+
+    client: Client
+    name: str
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What a token for a push must hold."""
+        return (f"repository:{self.name}:pull,push",)
+
+    def path(self, rest: str) -> str:
+        """Return the path of *rest* in this repository."""
+        return f"/v2/{self.name}/{rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload that a registry opened.
+
+    Args:
+        url: The newest `Location`; it changes with every answer.
+    """
+
+    url: httpx.URL
+
+
+class SessionLostError(SealosHubError):
+    """The registry has forgotten the upload, or is not where we thought it was."""
+
+
+def blob_exists(repository: Repository, digest: Digest) -> bool:
+    """Tell whether the registry has the blob in this repository."""
+    answer = repository.client.request(
+        "HEAD",
+        repository.path(f"blobs/{digest}"),
+        expect={200, 404},
+        scopes=repository.scopes,
+    )
+    return answer.status == httpx.codes.OK
+
+
+def mount(repository: Repository, digest: Digest, source: str) -> Session | None:
+    """Ask the registry to take the blob from its repository *source*.
+
+    Returns:
+        None if that was done; a session to upload it if the registry would rather have it sent.
+
+    Raises:
+        SealosHubError: It cannot be mounted; a plain upload may still work.
+    """
+    # The target first: some token servers look at the first scope only (go-containerregistry).
+    answer = repository.client.request(
+        "POST",
+        repository.path(f"blobs/uploads/?mount={digest}&from={source}"),
+        expect={201, 202},
+        scopes=(*repository.scopes, f"repository:{source}:pull"),
+    )
+    if answer.status == httpx.codes.CREATED:
+        _compare(answer, digest)
+        return None
+    return Session(_location(repository.client, answer))
+
+
+def start_upload(repository: Repository) -> Session:
+    """Open an upload.
+
+    The form with `?digest=` and the body at once is not used: distribution 2.8 and 3.1 answer 202
+    without reading the body and close the connection.
+    """
+    answer = repository.client.request(
+        "POST", repository.path("blobs/uploads/"), expect={202}, scopes=repository.scopes
+    )
+    return Session(_location(repository.client, answer))
+
+
+def put_blob(
+    repository: Repository, session: Session, blob: Blob, body: Callable[[], Iterator[bytes]]
+) -> None:
+    """Send all of *blob* in the request that closes the upload.
+
+    Args:
+        repository: Where to.
+        session: Of this blob.
+        blob: Its digest and size.
+        body: Yields its content, anew with each call.
+
+    Raises:
+        ContentRefusedError: The registry does not take it, or calls it something else.
+        SessionLostError: The registry does not know the session.
+    """
+    answer = repository.client.request(
+        "PUT",
+        _with_digest(session.url, blob.digest),
+        expect={201, 204, 400, 404, 416},
+        scopes=repository.scopes,
+        headers=OCTETS,
+        body=Body(body, blob.size),
+    )
+    _closed(answer, blob.digest)
+
+
+def finish_upload(repository: Repository, session: Session, digest: Digest) -> None:
+    """Close an upload whose bytes are all there.
+
+    Raises:
+        ContentRefusedError: What is there is not *digest*.
+        SessionLostError: The registry does not know the session.
+    """
+    answer = repository.client.request(
+        "PUT",
+        _with_digest(session.url, digest),
+        expect={201, 204, 400, 404, 416},
+        scopes=repository.scopes,
+        headers=OCTETS,
+    )
+    _closed(answer, digest)
+
+
+def patch_blob(
+    repository: Repository,
+    session: Session,
+    blob: Blob,
+    start: int,
+    body: Callable[[], Iterator[bytes]],
+) -> Session:
+    """Send the content from byte *start* to the end.
+
+    Raises:
+        SessionLostError: The registry does not know the session, or has another offset.
+    """
+    answer = repository.client.request(
+        "PATCH",
+        session.url,
+        # 201 and 204: ECR and Quay.
+        expect={201, 202, 204, 404, 416},
+        scopes=repository.scopes,
+        # Inclusive and without `bytes `, unlike RFC 9110: Azure refuses the other form.
+        headers={**OCTETS, "Content-Range": f"{start}-{blob.size - 1}"},
+        body=Body(body, blob.size - start),
+    )
+    if answer.status in {404, 416}:
+        raise _lost(answer)
+    return Session(_location(repository.client, answer, default=session.url))
+
+
+def proven_offset(
+    repository: Repository, session: Session, sent: int
+) -> tuple[int, Session] | None:
+    """Ask how much of an upload has arrived.
+
+    Args:
+        repository: Where to.
+        session: The upload that broke.
+        sent: Bytes that may have arrived at most.
+
+    Returns:
+        The offset to go on from and the session with its newest address; None if the answer proves
+        nothing. `0-0` stands for no byte as well as for one, so it proves nothing.
+    """
+    answer = repository.client.request(
+        "GET", session.url, expect=range(200, 500), scopes=repository.scopes
+    )
+    if answer.status in failure.TRANSIENT:
+        raise failure.from_answer(answer)
+    if answer.status != httpx.codes.NO_CONTENT:
+        return None
+    found = _RANGE.fullmatch(answer.headers.get("range", "").strip())
+    if found is None:
+        return None
+    offset = int(found[1]) + 1
+    if not 1 < offset <= sent:
+        return None
+    return offset, Session(_location(repository.client, answer, default=session.url))
+
+
+def cancel(repository: Repository, session: Session) -> None:
+    """Tell the registry to forget an upload; whatever it answers."""
+    try:
+        repository.client.request(
+            "DELETE", session.url, expect=range(200, 600), scopes=repository.scopes
+        )
+    except SealosHubError:
+        return
+
+
+def _closed(answer: Answer, digest: Digest) -> None:
+    if answer.status in {201, 204}:
+        _compare(answer, digest)
+        return
+    codes = answer.codes()
+    if answer.status in {404, 416} or any(code.startswith("BLOB_UPLOAD_") for code in codes):
+        raise _lost(answer)
+    raise failure.from_answer(answer)
+
+
+def _compare(answer: Answer, digest: Digest) -> None:
+    told = answer.headers.get("docker-content-digest")
+    if told is not None and told != digest.text:
+        # distribution 2.8 takes a sha512 name with 201 and stores the content as sha256.
+        raise ContentRefusedError(
+            f"{answer.url.host} stored {digest} under another name: {failure.clean(told, 150)}"
+        )
+
+
+def _lost(answer: Answer) -> SessionLostError:
+    error = failure.from_answer(answer)
+    return SessionLostError(error.message, code=error.code)
+
+
+def _location(client: Client, answer: Answer, default: httpx.URL | None = None) -> httpx.URL:
+    location = answer.headers.get("location")
+    if location:
+        return client.wire.resolve(answer.url, location)
+    if default is not None:
+        return default
+    raise UnavailableError(
+        f"{answer.method} {failure.public_url(answer.url)} was answered without saying where to"
+        " upload",
+        hint="This does not look like a registry.",
+    )
+
+
+def _with_digest(url: httpx.URL, digest: Digest) -> httpx.URL:
+    # The query is signed: it stays byte for byte, and the digest is added behind it.
+    query = url.query + b"&" if url.query else b""
+    return url.copy_with(query=query + f"digest={digest}".encode("ascii"))
