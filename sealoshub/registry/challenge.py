@@ -27,8 +27,6 @@ _PARAMETER: Final = re.compile(
 _PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _NEXT: Final = re.compile(r"[^,]*")
 
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
@@ -40,7 +38,7 @@ class Challenge:
     """
 
     scheme: str
-    parameters: Mapping[str, str] = field(default=_NOTHING)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def realm(self) -> str:

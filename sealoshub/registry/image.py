@@ -24,8 +24,6 @@ MAX_BLOB: Final = 1 << 50  # bytes; a size beyond it is a mistake or a joke
 MAX_DESCRIPTORS: Final = 10_000  # in one manifest
 BLOCK: Final = 1024 * 1024  # bytes of one read; measured best of 64 KiB to 8 MiB
 
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-
 
 class Readable(Protocol):
     """A file opened for reading bytes."""
@@ -71,7 +69,7 @@ class Descriptor:
     media_type: str
     digest: Digest
     size: int
-    annotations: Mapping[str, str] = field(default=_NOTHING)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
     urls: tuple[str, ...] = ()
 
@@ -100,7 +98,7 @@ class Descriptor:
             size,
             MappingProxyType({k: v for k, v in annotations.items() if isinstance(v, str)})
             if isinstance(annotations, dict)
-            else _NOTHING,
+            else MappingProxyType({}),
             _platform(value.get("platform")),
             tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else (),
         )
