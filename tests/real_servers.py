@@ -37,7 +37,7 @@ _SERVER_ENV: Final[Mapping[str, str]] = {
     "TZ": "UTC",
 }
 _REGISTRIES: Final = {"registry-2.8": "docker-registry", "registry-3": "registry"}
-_REAL: Final = frozenset({"hub", "kube", "open_registry", "registry_binary", "client"})
+_UNIT: Final = Path(__file__).parent / "unit"
 _HUBS: Final = [f"{api}-{registry}" for api in ("embedded", "kube") for registry in _REGISTRIES]
 
 
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         needs: set[str] = set(getattr(item, "fixturenames", ()))
-        if needs & _REAL:
+        if not item.path.is_relative_to(_UNIT):
             item.add_marker(pytest.mark.integration)
         if "hub" in needs:
             name = item.callspec.params["hub"].partition("-")[0]  # type: ignore[attr-defined]  # parametrised

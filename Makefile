@@ -1,0 +1,76 @@
+# One command each for what is done often. `make test` needs Python (3.11 or later), make and the
+# package registries, nothing else: it makes a virtual environment, builds the servers and clients
+# that the integration tests run (once, into a cache), and says how far it is.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv tools unit integration test check demo bench docs format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.test ## Make .venv with the package and what its tests need
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'venv: Python 3.11 or later is needed; name one: make PYTHON=python3.12 …'; exit 1; }
+	@echo 'venv: making $(VENV)'
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo 'venv: Python cannot make one (Debian: apt-get install python3-venv)'; exit 1; }
+
+# pip is brought up to date first: dependency groups need 25.1.
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	@echo 'venv: installing the package and its test tools (first time about a minute)'
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable '.[hub]' --group test
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	@echo 'venv: installing the tools of `make check`'
+	@$(PIP) install --group check
+	@touch $@
+
+tools: venv ## Build the servers and clients of the integration tests (first time about 7 minutes)
+	@$(BIN)/python tests/tools/build.py
+
+unit: venv ## Run the quick tests
+	$(PYTEST) -q tests/unit
+
+# One worker has the tests on a real API server, the other those on the embedded one.
+integration: tools ## Run the tests on real servers with real clients
+	$(PYTEST) -q -n $(WORKERS) --dist loadgroup --ignore tests/unit --ignore tests/benchmarks tests
+
+test: ## Run all tests, the quick ones first
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory integration
+
+check: $(VENV)/.check ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: venv ## Show a whole hub at work, on this machine
+	@$(BIN)/python tests/tools/build.py --only crane
+	@$(BIN)/python tests/demo.py
+
+bench: tools ## Measure speed and memory against stock clients
+	$(PYTEST) -q -p no:xdist --timeout 1800 tests/benchmarks
+
+docs: venv ## Check that the documentation names every command, option and error
+	$(PYTEST) -q tests/unit/docs
+
+format: $(VENV)/.check ## Format the sources
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+clean: ## Remove what these commands made here (not the cache of built tools)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
