@@ -259,7 +259,7 @@ def _go_environment(env: Mapping[str, str]) -> dict[str, str]:
     # GOTOOLCHAIN=local: a go.mod must not make Go fetch another toolchain behind our back.
     fixed = {
         "CGO_ENABLED": "0",
-        "GOFLAGS": "-mod=readonly -trimpath",
+        "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }

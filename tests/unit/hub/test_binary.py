@@ -237,7 +237,7 @@ def test_build_does_not_depend_on_the_users_settings(machine: Machine) -> None:
     seen = dict(
         line.split("=", 1) for line in Path(f"{machine.calls}.env").read_text().splitlines()
     )
-    assert seen["GOFLAGS"] == "-mod=readonly -trimpath"
+    assert seen["GOFLAGS"] == "-mod=readonly -trimpath -buildvcs=false"
     assert seen["GOTOOLCHAIN"] == "local"
     assert seen["CGO_ENABLED"] == "0"
     assert "GOOS" not in seen
