@@ -1,0 +1,294 @@
+"""The real plugin: the API server says who it is, and RBAC says what he may.
+
+Identity: a bearer token is shown to the API server in a SelfSubjectReview, or in a TokenReview when
+it was made for the hub; a client certificate by mutual TLS. Rights: a SubjectAccessReview for the
+hub's own verbs in the organisation's namespace. Public repositories come from a watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from sealoshub.authplugin import (
+    NO_OPINION,
+    CredentialsRejected,
+    Grant,
+    Plugin,
+    Unavailable,
+)
+from sealoshub.authplugin.cache import Cache, SecretKeys
+from sealoshub.authplugin.kubernetes_identity import IdentityReviews, Options
+from sealoshub.authplugin.publicrepositories import PublicRepositories
+from sealoshub.errors import InvalidInputError, NotFoundError
+from sealoshub.imagehub.names import GROUP, organization_namespace, split_repository
+from sealoshub.imagehub.rights import verb_of_action
+from sealoshub.kube import UserInfo
+from sealoshub.kube.answer import Decision, ResourceAttributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealoshub.authplugin import Credential, Identity, NoOpinion, PluginContext, Scope
+    from sealoshub.imagehub.names import Named
+    from sealoshub.kube.review import ApiServer
+
+IDENTITY_SECONDS: Final = 10.0  # as Kubernetes' own delegated authenticators
+DECISION_SECONDS: Final = 10.0
+NEGATIVE_SECONDS: Final = 5.0  # shorter: somebody is waiting for the right he was just given
+ACCOUNT_SECONDS: Final = 60.0  # a deleted ServiceAccount ends its logins within this time
+IDENTITIES: Final = 10_000
+DECISIONS: Final = 50_000
+ACCOUNTS: Final = 20_000
+
+_SERVICE_ACCOUNT: Final = "system:serviceaccount:"
+_ANONYMOUS_NAME: Final = "system:anonymous"
+_ANONYMOUS_GROUP: Final = "system:unauthenticated"
+_ANY_ACCOUNT: Final = frozenset({"", "token", "<token>", "sealoshub"})
+# RBAC knows no organisation of this name: only a rule for all of them allows it. The name of a
+# review must never be empty.
+_ALL: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejection:
+    """What is kept of a rejected credential; an exception would keep its frames alive."""
+
+    message: str
+    hint: str | None
+
+
+def create(config: Mapping[str, object], context: PluginContext) -> Kubernetes:
+    """Make the plugin (entry point `kubernetes`).
+
+    Args:
+        config: `require_audience` (true: only tokens made for the hub; default false),
+            `client_certificates` (default true, false under `require_audience`),
+            `audiences` (default: the services of the token server).
+        context: What the token server hands over.
+
+    Raises:
+        InvalidInputError: A wrong key or value, or no API server is configured.
+    """
+    faults: list[str] = []
+    unknown = set(config) - {"require_audience", "client_certificates", "audiences"}
+    faults.extend(f"unknown key {key!r}" for key in sorted(map(str, unknown)))
+    required = config.get("require_audience", False)
+    certificates = config.get("client_certificates", not required)
+    audiences = config.get("audiences", list(context.services))
+    for key, value in (("require_audience", required), ("client_certificates", certificates)):
+        if not isinstance(value, bool):
+            faults.append(f"{key} must be true or false")
+    if not (
+        isinstance(audiences, list)
+        and audiences
+        and all(isinstance(item, str) and item for item in audiences)
+    ):
+        faults.append("audiences must be a list of names")
+        audiences = []
+    if context.api is None:
+        faults.append("needs `api` in the configuration of the token server")
+    if faults or context.api is None:
+        raise InvalidInputError("; ".join(faults))
+    options = Options(tuple(audiences), bool(required), bool(certificates))
+    return Kubernetes(context.api, options)
+
+
+class Kubernetes(Plugin):
+    """Identities and rights of one cluster, with caches that are true for seconds.
+
+    Args:
+        api: The API server.
+        options: Which credentials are accepted.
+        clock: Monotonic time in seconds.
+        now: Wall-clock time.
+    """
+
+    name = "kubernetes"
+
+    def __init__(
+        self,
+        api: ApiServer,
+        options: Options,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api = api
+        self._reviews = IdentityReviews(api, options, clock=clock, now=now)
+        self._public = PublicRepositories(api, clock)
+        self._keys = SecretKeys()
+        self._identities: Cache[Identity | _Rejection] = Cache(IDENTITIES, clock)
+        self._decisions: Cache[Decision] = Cache(DECISIONS, clock)
+        self._accounts: Cache[bool] = Cache(ACCOUNTS, clock)
+
+    async def start(self) -> None:
+        """Begin to watch the repositories."""
+        self._public.start()
+
+    async def stop(self) -> None:
+        """End the watch."""
+        await self._public.stop()
+
+    def unready(self) -> str | None:
+        """Return why it is not known what is public."""
+        return self._public.unknown()
+
+    # ------------------------------------------------------------------ who
+    async def authenticate(self, credential: Credential) -> Identity | NoOpinion:
+        """Return the Kubernetes user behind a token or a kubeconfig.
+
+        Raises:
+            CredentialsRejected: The API server does not know it, it is unusable, or the user name
+                that was typed is somebody else's.
+            Unavailable: The API server does not answer.
+        """
+        if _cut_at_a_colon(credential):
+            raise CredentialsRejected(
+                "a user name cannot contain a colon here",
+                hint="Use its last part as the user name.",
+            )
+        shape = self._reviews.shape(credential.secret)
+        if shape is None:
+            return NO_OPINION
+
+        async def ask() -> tuple[Identity | _Rejection, float]:
+            try:
+                identity = await self._reviews.review(shape)
+            except CredentialsRejected as exc:
+                return _Rejection(exc.message, exc.hint), NEGATIVE_SECONDS
+            return identity, IDENTITY_SECONDS
+
+        # The whole credential is the key. A certificate alone would not do: it is public.
+        key = self._keys.of(credential.secret.reveal())
+        answer = self._identities.get(key) or await self._identities.ask(key, ask)
+        if isinstance(answer, _Rejection):
+            raise CredentialsRejected(answer.message, hint=answer.hint)
+        _check_identity(answer, credential.account)
+        return answer
+
+    async def confirm(self, identity: Identity) -> bool | NoOpinion:
+        """Tell whether the ServiceAccount of *identity* still exists with the same UID.
+
+        Raises:
+            Unavailable: The API server does not answer.
+        """
+        namespace, name = service_account(identity.name)
+        if not name:
+            return NO_OPINION
+
+        async def ask() -> tuple[bool, float]:
+            path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
+            try:
+                metadata = (await self._api.get(path)).get("metadata") or {}
+            except NotFoundError:
+                return False, NEGATIVE_SECONDS
+            same = metadata.get("uid") == identity.uid and not metadata.get("deletionTimestamp")
+            return same, ACCOUNT_SECONDS if same else NEGATIVE_SECONDS
+
+        return await self._accounts.ask((identity.name, identity.uid), ask)
+
+    # ------------------------------------------------------------------ may he
+    async def authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion:
+        """Return what RBAC and the visibility of the repository allow.
+
+        Raises:
+            Unavailable: The API server does not answer, so that a denial would be a guess.
+        """
+        if scope.type == "registry" and scope.name == "catalog":
+            return await self._catalog(identity, scope)
+        if scope.type != "repository":
+            return NO_OPINION
+        try:
+            named = split_repository(scope.name)
+        except InvalidInputError:
+            return Grant(frozenset(), "not the name of a repository of an organisation")
+        granted: set[str] = set()
+        reasons: list[str] = []
+        verbs = {action: verb_of_action(action) for action in sorted(scope.grantable)}
+        wanted = {action: str(verb) for action, verb in verbs.items() if verb is not None}
+        if "pull" in wanted and scope.name in self._public and self._public.unknown() is None:
+            granted.add("pull")
+            reasons.append("the repository is public")
+            del wanted["pull"]
+        if wanted and not identity.is_anonymous:
+            decisions = await asyncio.gather(
+                *(self._decide(identity, named, verb) for verb in wanted.values())
+            )
+            for action, decision in zip(wanted, decisions, strict=True):
+                if decision.allowed:
+                    granted.add(action)
+                    reasons.append(decision.reason)
+        if "pull" in wanted and "pull" not in granted:
+            self._require_visibility()
+        return Grant(frozenset(granted), "; ".join(dict.fromkeys(filter(None, reasons))))
+
+    async def _catalog(self, identity: Identity, scope: Scope) -> Grant:
+        if "*" not in scope.actions or identity.is_anonymous:
+            return Grant(frozenset())
+        decision = await self._review(
+            identity, ResourceAttributes("catalog", GROUP, "organizations", _ALL)
+        )
+        return Grant(frozenset({"*"}) if decision.allowed else frozenset(), decision.reason)
+
+    async def _decide(self, identity: Identity, named: Named, verb: str) -> Decision:
+        namespace = organization_namespace(named.organization)
+        asked = ResourceAttributes(verb, GROUP, "repositories", named.repository, namespace)
+        return await self._review(identity, asked)
+
+    async def _review(self, identity: Identity, asked: ResourceAttributes) -> Decision:
+        key = (identity.key, asked)
+        known = self._decisions.get(key)
+        if known is not None:
+            return known
+
+        async def ask() -> tuple[Decision, float]:
+            user = UserInfo(identity.name, identity.uid, identity.groups, identity.extra)
+            decision = await self._api.subject_access_review(user, asked)
+            return decision, DECISION_SECONDS if decision.allowed else NEGATIVE_SECONDS
+
+        return await self._decisions.ask(key, ask)
+
+    def _require_visibility(self) -> None:
+        """Refuse to deny a pull while it is not known whether the repository is public.
+
+        Raises:
+            Unavailable: It is not known.
+        """
+        unknown = self._public.unknown()
+        if unknown is not None:
+            raise Unavailable(unknown)
+
+
+def service_account(user: str) -> tuple[str, str]:
+    """Return namespace and name of a ServiceAccount's user name; two empty strings for others."""
+    if not user.startswith(_SERVICE_ACCOUNT):
+        return "", ""
+    namespace, _, name = user.removeprefix(_SERVICE_ACCOUNT).partition(":")
+    return (namespace, name) if namespace and name and ":" not in name else ("", "")
+
+
+def _check_identity(identity: Identity, account: str) -> None:
+    """Hold that it is somebody, and that he is not made to believe he is somebody else.
+
+    Raises:
+        CredentialsRejected: It is nobody, or the user name that was typed is another one.
+    """
+    if identity.name == _ANONYMOUS_NAME or _ANONYMOUS_GROUP in identity.groups:
+        raise CredentialsRejected("the API server does not know this credential")
+    last = identity.name.rpartition(":")[2]
+    if account not in _ANY_ACCOUNT and account not in {identity.name, last}:
+        raise CredentialsRejected(
+            f"this credential belongs to {identity.name}, not to the user name that was given",
+            hint=f"Use the user name {last} or sealoshub.",
+        )
+
+
+def _cut_at_a_colon(credential: Credential) -> bool:
+    """Tell whether HTTP Basic split `system:serviceaccount:…:PASSWORD` at its first colon."""
+    return credential.account == "system" and credential.secret.reveal().startswith(
+        ("serviceaccount:", "node:")
+    )
