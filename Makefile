@@ -41,11 +41,11 @@ tools: venv ## Build the servers and clients of the integration tests (first tim
 	@$(BIN)/python tests/tools/build.py
 
 unit: venv ## Run the quick tests
-	$(PYTEST) -q tests/unit
+	$(PYTEST) tests/unit
 
 # One worker has the tests on a real API server, the other those on the embedded one.
 integration: tools ## Run the tests on real servers with real clients
-	$(PYTEST) -q -n $(WORKERS) --dist loadgroup --ignore tests/unit --ignore tests/benchmarks tests
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --ignore tests/unit --ignore tests/benchmarks tests
 
 test: ## Run all tests, the quick ones first
 	@$(MAKE) --no-print-directory unit
@@ -62,10 +62,10 @@ demo: venv ## Show a whole hub at work, on this machine
 	@$(BIN)/python tests/demo.py
 
 bench: tools ## Measure speed and memory against stock clients
-	$(PYTEST) -q -p no:xdist --timeout 1800 tests/benchmarks
+	$(PYTEST) -p no:xdist --timeout 1800 tests/benchmarks
 
 docs: venv ## Check that the documentation names every command, option and error
-	$(PYTEST) -q tests/unit/docs
+	$(PYTEST) tests/unit/docs
 
 format: $(VENV)/.check ## Format the sources
 	$(BIN)/ruff check --fix-only
