@@ -1,0 +1,312 @@
+"""`sealoshub hub …`: run a hub on this machine, or the parts of one elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from sealoshub.cli.options import OutputOption, QuietOption
+from sealoshub.cli.output import Format, Output
+from sealoshub.errors import SealosHubError, UsageError
+
+if TYPE_CHECKING:
+    from sealoshub.hub.paths import HubPaths
+    from sealoshub.hub.state import HubState
+
+NOT_RUNNING: Final = 1
+DAY: Final = 24 * 3600  # seconds
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Run a hub on this machine, or the server side of one in a cluster.",
+)
+user_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Users of this hub.")
+app.add_typer(user_app, name="user")
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="The hub's folder. Default: $XDG_DATA_HOME/sealoshub/hub."
+    ),
+]
+
+
+@app.command()
+def up(  # noqa: PLR0913  # one argument for each option
+    *,
+    data: DataOption = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay attached until Ctrl-C, as services want it.")
+    ] = False,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Use this cluster instead of the embedded API."),
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Context of that kubeconfig.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="First user of the embedded API.")
+    ] = None,
+    registry_binary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The registry program to run.")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to bind. Default: localhost.")
+    ] = None,
+    hostname: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the hub when not on localhost.")
+    ] = None,
+    registry_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Default: 5000; 0 takes a free one.")
+    ] = None,
+    auth_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the token server. Default: 5001.")
+    ] = None,
+    api_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the embedded API. Default: 5002.")
+    ] = None,
+    cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TLS certificate (PEM) of the hub.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
+    output: OutputOption = Format.TEXT,
+    quiet: QuietOption = False,
+) -> None:
+    """Start a hub: the stock registry, the token server, the controller and an API.
+
+    Returns when every part is healthy; the hub goes on in the background until `hub down`.
+    Settings are remembered: the next `hub up` needs no options.
+    """
+    from sealoshub.hub import control  # noqa: PLC0415  # heavy
+
+    out = Output("hub up", output, quiet)
+    paths = _paths(data)
+    options = control.UpOptions(
+        registry_binary=_absolute(registry_binary),
+        listen=listen,
+        hostname=hostname,
+        registry_port=registry_port,
+        auth_port=auth_port,
+        api_port=api_port,
+        kubeconfig=_absolute(kubeconfig),
+        context=context,
+        certificate=_absolute(cert),
+        certificate_key=_absolute(key),
+        user=user,
+    )
+    if foreground:
+        control.run_foreground(paths, options, out.note, lambda state: _show_up(out, state, paths))
+        return
+    _show_up(out, control.up(paths, options, out.note), paths)
+
+
+@app.command()
+def down(
+    *,
+    data: DataOption = None,
+    output: OutputOption = Format.TEXT,
+    quiet: QuietOption = False,
+) -> None:
+    """Stop the hub. Images, resources and users stay for the next `hub up`."""
+    from sealoshub.hub import control  # noqa: PLC0415  # heavy
+
+    out = Output("hub down", output, quiet)
+    paths = _paths(data)
+    stopped = control.down(paths)
+    out.note("the hub is stopped" if stopped else f"no hub was running in {paths.data}")
+    out.result(None, {"stopped": stopped, "data": str(paths.data)})
+
+
+@app.command()
+def status(
+    *,
+    data: DataOption = None,
+    output: OutputOption = Format.TEXT,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what runs. Ends with 0 if the hub is healthy, else with 1."""
+    from sealoshub.hub import control  # noqa: PLC0415  # heavy
+
+    out = Output("hub status", output, quiet)
+    paths = _paths(data)
+    state = control.status(paths)
+    if state is None:
+        raise SealosHubError(
+            f"there is no hub in {paths.data}", hint="Start one with: sealoshub hub up"
+        )
+    out.result(_status_text(state), dataclasses.asdict(state))
+    if state.phase != "ready":
+        raise typer.Exit(NOT_RUNNING)
+
+
+@user_app.command("add")
+def user_add(  # noqa: PLR0913  # one argument for each option
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Kubernetes user name.")],
+    *,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="GROUP", help="A group; may be repeated.")
+    ] = None,
+    token: Annotated[
+        bool,
+        typer.Option("--token", help="A ServiceAccount with a token, not a client certificate."),
+    ] = False,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Life of the credential.")] = 365,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Kubeconfig to write.")
+    ] = None,
+    data: DataOption = None,
+    output: OutputOption = Format.TEXT,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a user and print the path of a kubeconfig for him.
+
+    With the embedded API a client certificate, which may carry groups; with --token, and on an
+    existing cluster, a ServiceAccount in the namespace user-system.
+    """
+    from sealoshub.hub import users  # noqa: PLC0415  # heavy
+
+    out = Output("hub user add", output, quiet)
+    file = users.add_user(
+        _paths(data),
+        name,
+        groups=group or [],
+        seconds=days * DAY,
+        token=token,
+        out=_absolute(out_file),
+    )
+    out.result(str(file), {"name": name, "groups": group or [], "kubeconfig": str(file)})
+
+
+@app.command()
+def manifests() -> None:
+    """Print the resources, roles and admission policies: `… | kubectl apply -f -`."""
+    from sealoshub.imagehub import install  # noqa: PLC0415  # heavy
+
+    typer.echo(install.render(), nl=False)
+
+
+@app.command("auth-server")
+def auth_server(
+    config: Annotated[Path, typer.Option(metavar="FILE", help="Configuration (YAML).")],
+) -> None:
+    """Run the token server until SIGTERM."""
+    from sealoshub.authserver import server  # noqa: PLC0415  # heavy
+
+    server.run(config)
+
+
+@app.command()
+def controller(
+    *,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Default: the ServiceAccount of the pod."),
+    ] = None,
+    health_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve /healthz and /readyz here.")
+    ] = None,
+    leader_election: Annotated[
+        bool, typer.Option(help="Let one of several replicas work at a time.")
+    ] = True,
+) -> None:
+    """Run the controller until SIGTERM."""
+    from sealoshub.imagehub import controller as imagehub_controller  # noqa: PLC0415  # heavy
+    from sealoshub.kube.cluster import Cluster  # noqa: PLC0415  # heavy
+
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    opened = Cluster.open_kubeconfig(kubeconfig) if kubeconfig else Cluster.open_in_cluster()
+    with opened as cluster:
+        imagehub_controller.run(
+            cluster,
+            stop=stop,
+            identity=f"{os.uname().nodename}-{os.getpid()}",
+            leader_election=leader_election,
+            health_port=health_port,
+        )
+
+
+@app.command(hidden=True)
+def api(
+    *,
+    data: Annotated[Path, typer.Option(metavar="DIR")],
+    port: Annotated[int, typer.Option(min=1, max=65535)],
+) -> None:
+    """Run the embedded API until SIGTERM (a part of `hub up`)."""
+    from sealoshub.hub.api import ApiConfig, serve  # noqa: PLC0415  # heavy
+
+    serve(ApiConfig(host="localhost", port=port, data=data))
+
+
+@app.command(hidden=True)
+def supervise(
+    *,
+    data: Annotated[Path, typer.Option(metavar="DIR")],
+    user: Annotated[str | None, typer.Option(metavar="NAME")] = None,
+) -> None:
+    """Run the hub that `hub up` prepared (its background half)."""
+    from sealoshub.hub import control  # noqa: PLC0415  # heavy
+    from sealoshub.hub.paths import HubPaths  # noqa: PLC0415  # heavy
+
+    control.supervise(HubPaths(data), user, Output("hub supervise").note)
+
+
+def _paths(data: Path | None) -> HubPaths:
+    from sealoshub.hub.paths import HubPaths, default_data  # noqa: PLC0415  # heavy
+
+    folder = _absolute(data) or default_data(os.environ, Path.home())
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    return HubPaths(folder)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """Return *path* so that it means the same in the background, where the folder is another."""
+    return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  # keeps symlinks
+
+
+def _show_up(out: Output, state: HubState, paths: HubPaths) -> None:
+    where = "" if paths.data == _paths(None).data else f" --data {paths.data}"
+    kubeconfig = state.user_kubeconfig or state.admin_kubeconfig
+    lines = [f"The hub is ready at {state.host}", f"  API         {state.api}"]
+    if state.user is not None:
+        lines += [
+            f"  user        {state.user}, owner of the organisation {state.user}",
+            f"  kubeconfig  {kubeconfig}",
+            "",
+            "Try",
+            f"  export KUBECONFIG={kubeconfig}",
+            f"  sealoshub login {state.host} --kubeconfig",
+            f"  sealoshub push ./oci-layout {state.host}/{state.user}/hello:v1",
+            "  kubectl get organizations,repositories,images",
+        ]
+    else:
+        lines += [
+            "",
+            "Try",
+            f"  sealoshub login {state.host} --kubeconfig",
+            "  sealoshub apply -f organization.yaml",
+            f"  sealoshub push ./oci-layout {state.host}/ORGANISATION/hello:v1",
+        ]
+    lines += ["", f"Stop it with: sealoshub hub down{where}"]
+    out.result("\n".join(lines), dataclasses.asdict(state))
+
+
+def _status_text(state: HubState) -> str:
+    lines = [f"{state.phase}  {state.host}"]
+    if state.note:
+        lines.append(f"  {state.note}")
+    for part in state.parts:
+        restarts = f"  restarts {part.restarts}" if part.restarts else ""
+        pid = f"pid {part.pid}" if part.pid else "no process"
+        lines.append(f"  {part.name:<12} {part.state:<10} {pid:<12} {part.url}{restarts}".rstrip())
+    return "\n".join(lines)
