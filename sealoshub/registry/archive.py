@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MAX_HEADER: Final = 1024 * 1024  # bytes of one extended header; path names need a few thousand
 MAX_MEMBERS: Final = 100_000  # of an image archive, which has a few per layer
 
+# What tarfile raises for files that are no tar, or a hostile one. RecursionError: headers that
+# announce headers that announce headers.
+TAR_ERRORS: Final = (tarfile.TarError, ValueError, OverflowError, OSError, RecursionError)
+
 _COMPRESSED: Final = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -49,6 +53,7 @@ class HeaderFile:
         self._source = source
         self._seekable = seekable
         self._position = 0
+        self._header = 0  # bytes read by the parser for the member under way
 
     def tell(self) -> int:
         """Return the position."""
@@ -77,9 +82,15 @@ class HeaderFile:
         Raises:
             ReadError: More than any honest header has.
         """
-        if not 0 <= size <= MAX_HEADER:
+        self._header += size
+        if size < 0 or self._header > MAX_HEADER:
+            # Also for the map of a sparse file, which comes in many small pieces.
             raise tarfile.ReadError(f"a header is larger than {MAX_HEADER} bytes")
         return self.content(size)
+
+    def begin_member(self) -> None:
+        """Give the next header its own bound."""
+        self._header = 0
 
     def content(self, size: int) -> bytes:
         """Read *size* bytes of a member, fewer only at the end."""
@@ -99,11 +110,12 @@ def walk(file: HeaderFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members of an uncompressed tar in order, keeping none.
 
     Raises:
-        TarError: It is no tar, or a broken one (also `ValueError`, `OverflowError` for some).
+        TAR_ERRORS: It is no tar, or a broken one.
     """
     # tarfile wants IO[bytes] and uses read, seek and tell.
     with tarfile.open(fileobj=cast("IO[bytes]", file), mode="r:", errorlevel=0) as tar:
         while (member := tar.next()) is not None:
+            file.begin_member()
             # tarfile remembers every member it saw; a layer can have millions.
             tar.members.clear()  # type: ignore[attr-defined]  # documented nowhere, stable since 2.3
             yield member
@@ -199,7 +211,7 @@ class TarStore:
                 if count >= MAX_MEMBERS:
                     raise InvalidInputError(f"{self.name}: has more than {MAX_MEMBERS} members")
                 self._add(members, member, status.st_size)
-        except (tarfile.TarError, ValueError, OverflowError, OSError) as exc:
+        except TAR_ERRORS as exc:
             raise InvalidInputError(
                 f"{self.name}: is no tar archive, or a broken one ({clean(str(exc))})"
             ) from exc
