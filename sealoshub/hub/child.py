@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -25,7 +23,20 @@ MOST_RESTARTS: Final = 5  # deaths in a row after which the hub gives up
 STOP_PATIENCE: Final = 10.0  # seconds between SIGTERM and SIGKILL
 LOG_LIMIT: Final = 8 * 1024 * 1024  # bytes; a longer log is cut when its part starts
 LAST_LINES: Final = 12  # lines of a log that an error shows
-_PR_SET_PDEATHSIG: Final = 1
+
+# Runs before the part, in its process: the kernel ends it when the supervisor is killed (Linux,
+# prctl(2), PR_SET_PDEATHSIG). A `preexec_fn` would do the same, but is unsafe beside threads.
+_EXEC: Final = """\
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the supervisor is gone")
+try:
+    os.execv(sys.argv[2], sys.argv[2:])
+except OSError as exc:
+    sys.exit(f"cannot run {sys.argv[2]}: {exc.strerror}")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +70,19 @@ class Child:
     resume_at: float | None = field(default=None)
 
     def start(self) -> None:
-        """Start the process.
-
-        Raises:
-            SealosHubError: The program cannot be run at all.
-        """
+        """Start the process, its output appended to the log."""
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
         with os.fdopen(descriptor, "ab") as output:
-            try:
-                self.process = subprocess.Popen(  # noqa: S603  # the commands are our own
-                    self.part.command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=dict(self.part.env),
-                    start_new_session=True,  # Ctrl-C reaches the supervisor, which stops in order
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509  # prctl has no other place
-                )
-            except OSError as exc:
-                raise SealosHubError(
-                    f"cannot run the {self.part.name} ({self.part.command[0]}): {exc.strerror}"
-                ) from exc
+            self.process = subprocess.Popen(  # noqa: S603  # the commands are our own
+                [sys.executable, "-ISc", _EXEC, str(os.getpid()), *self.part.command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(self.part.env),
+                start_new_session=True,  # Ctrl-C reaches the supervisor, which stops in order
+            )
         self.started = time.monotonic()
         self.resume_at = None
 
@@ -157,9 +158,3 @@ def last_lines(log: Path, most: int = LAST_LINES) -> list[str]:
         return []
     clean = ("".join(c for c in line if c.isprintable()) for line in text.splitlines())
     return [line for line in clean if line][-most:]
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process when the supervisor is killed (Linux, prctl(2))."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
