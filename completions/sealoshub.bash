@@ -1,0 +1,149 @@
+# Made by `sealoshub completion bash`; do not edit.
+
+_sealoshub() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local where=sealoshub words files= i
+    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case "$where ${COMP_WORDS[i]}" in
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub completion")
+                where="$where ${COMP_WORDS[i]}" ;;
+        esac
+    done
+    case "$where $prev" in
+        "sealoshub login --kubeconfig"|"sealoshub login -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub login --context")
+            COMPREPLY=(); return ;;
+        "sealoshub login --token")
+            COMPREPLY=(); return ;;
+        "sealoshub login --token-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub login --username"|"sealoshub login -u")
+            COMPREPLY=(); return ;;
+        "sealoshub login --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub login --compat")
+            COMPREPLY=($(compgen -W "all containers docker" -- "$cur")); return ;;
+        "sealoshub login --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub login --output"|"sealoshub login -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub logout --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub logout --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub logout --output"|"sealoshub logout -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub whoami --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub whoami --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub whoami --output"|"sealoshub whoami -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub push --tag")
+            COMPREPLY=(); return ;;
+        "sealoshub push --cr-option")
+            COMPREPLY=($(compgen -W "auto yes no only" -- "$cur")); return ;;
+        "sealoshub push --kubeconfig"|"sealoshub push -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub push --context")
+            COMPREPLY=(); return ;;
+        "sealoshub push --jobs")
+            COMPREPLY=(); return ;;
+        "sealoshub push --digestfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub push --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub push --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub push --output"|"sealoshub push -o")
+            COMPREPLY=($(compgen -W "text json ndjson" -- "$cur")); return ;;
+        "sealoshub apply --filename"|"sealoshub apply -f")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub apply --dry-run")
+            COMPREPLY=($(compgen -W "client server" -- "$cur")); return ;;
+        "sealoshub apply --wait")
+            COMPREPLY=(); return ;;
+        "sealoshub apply --kubeconfig"|"sealoshub apply -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub apply --context")
+            COMPREPLY=(); return ;;
+        "sealoshub apply --output"|"sealoshub apply -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub hub up --data")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub up --kubeconfig")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub up --context")
+            COMPREPLY=(); return ;;
+        "sealoshub hub up --user")
+            COMPREPLY=(); return ;;
+        "sealoshub hub up --registry-binary")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub up --listen")
+            COMPREPLY=(); return ;;
+        "sealoshub hub up --hostname")
+            COMPREPLY=(); return ;;
+        "sealoshub hub up --registry-port")
+            COMPREPLY=(); return ;;
+        "sealoshub hub up --auth-port")
+            COMPREPLY=(); return ;;
+        "sealoshub hub up --api-port")
+            COMPREPLY=(); return ;;
+        "sealoshub hub up --cert")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub up --key")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub up --output"|"sealoshub hub up -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub hub down --data")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub down --output"|"sealoshub hub down -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub hub status --data")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub status --output"|"sealoshub hub status -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub hub auth-server --config")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub controller --kubeconfig")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub controller --health-port")
+            COMPREPLY=(); return ;;
+        "sealoshub hub user add --group")
+            COMPREPLY=(); return ;;
+        "sealoshub hub user add --days")
+            COMPREPLY=(); return ;;
+        "sealoshub hub user add --out")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub user add --data")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub user add --output"|"sealoshub hub user add -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+    esac
+    case "$where" in
+        "sealoshub") words="login logout whoami push apply hub completion --version --help -h" ;;
+        "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --plain-http --ca-file --insecure-skip-tls-verify --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub whoami") words="--offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" files=yes ;;
+        "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
+        "sealoshub hub") words="up down status manifests auth-server controller user --help -h" ;;
+        "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --output -o --quiet -q --help -h" ;;
+        "sealoshub hub down") words="--data --output -o --quiet -q --help -h" ;;
+        "sealoshub hub status") words="--data --output -o --quiet -q --help -h" ;;
+        "sealoshub hub manifests") words="--help -h" ;;
+        "sealoshub hub auth-server") words="--config --help -h" ;;
+        "sealoshub hub controller") words="--kubeconfig --health-port --leader-election --no-leader-election --help -h" ;;
+        "sealoshub hub user") words="add --help -h" ;;
+        "sealoshub hub user add") words="--group --token --days --out --data --output -o --quiet -q --help -h" ;;
+        "sealoshub completion") words="bash zsh fish --help -h" ;;
+    esac
+    if [[ $files && $cur != -* ]]; then
+        compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    else
+        COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    fi
+}
+complete -F _sealoshub sealoshub

@@ -1,0 +1,196 @@
+#compdef sealoshub
+# Made by `sealoshub completion zsh`; do not edit.
+
+_sealoshub() {
+  local where=sealoshub i
+  local -a commands options
+  for ((i = 2; i < CURRENT; i++)); do
+    case "$where ${words[i]}" in
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub completion")
+        where="$where ${words[i]}" ;;
+    esac
+  done
+  case "$where ${words[CURRENT-1]}" in
+    ("sealoshub login --kubeconfig"|"sealoshub login -k")
+      _files; return ;;
+    ("sealoshub login --context")
+      _message value; return ;;
+    ("sealoshub login --token")
+      _message value; return ;;
+    ("sealoshub login --token-file")
+      _files; return ;;
+    ("sealoshub login --username"|"sealoshub login -u")
+      _message value; return ;;
+    ("sealoshub login --authfile")
+      _files; return ;;
+    ("sealoshub login --compat")
+      compadd -- all containers docker; return ;;
+    ("sealoshub login --ca-file")
+      _files; return ;;
+    ("sealoshub login --output"|"sealoshub login -o")
+      compadd -- text json; return ;;
+    ("sealoshub logout --authfile")
+      _files; return ;;
+    ("sealoshub logout --ca-file")
+      _files; return ;;
+    ("sealoshub logout --output"|"sealoshub logout -o")
+      compadd -- text json; return ;;
+    ("sealoshub whoami --authfile")
+      _files; return ;;
+    ("sealoshub whoami --ca-file")
+      _files; return ;;
+    ("sealoshub whoami --output"|"sealoshub whoami -o")
+      compadd -- text json; return ;;
+    ("sealoshub push --tag")
+      _message value; return ;;
+    ("sealoshub push --cr-option")
+      compadd -- auto yes no only; return ;;
+    ("sealoshub push --kubeconfig"|"sealoshub push -k")
+      _files; return ;;
+    ("sealoshub push --context")
+      _message value; return ;;
+    ("sealoshub push --jobs")
+      _message value; return ;;
+    ("sealoshub push --digestfile")
+      _files; return ;;
+    ("sealoshub push --authfile")
+      _files; return ;;
+    ("sealoshub push --ca-file")
+      _files; return ;;
+    ("sealoshub push --output"|"sealoshub push -o")
+      compadd -- text json ndjson; return ;;
+    ("sealoshub apply --filename"|"sealoshub apply -f")
+      _files; return ;;
+    ("sealoshub apply --dry-run")
+      compadd -- client server; return ;;
+    ("sealoshub apply --wait")
+      _message value; return ;;
+    ("sealoshub apply --kubeconfig"|"sealoshub apply -k")
+      _files; return ;;
+    ("sealoshub apply --context")
+      _message value; return ;;
+    ("sealoshub apply --output"|"sealoshub apply -o")
+      compadd -- text json; return ;;
+    ("sealoshub hub up --data")
+      _files; return ;;
+    ("sealoshub hub up --kubeconfig")
+      _files; return ;;
+    ("sealoshub hub up --context")
+      _message value; return ;;
+    ("sealoshub hub up --user")
+      _message value; return ;;
+    ("sealoshub hub up --registry-binary")
+      _files; return ;;
+    ("sealoshub hub up --listen")
+      _message value; return ;;
+    ("sealoshub hub up --hostname")
+      _message value; return ;;
+    ("sealoshub hub up --registry-port")
+      _message value; return ;;
+    ("sealoshub hub up --auth-port")
+      _message value; return ;;
+    ("sealoshub hub up --api-port")
+      _message value; return ;;
+    ("sealoshub hub up --cert")
+      _files; return ;;
+    ("sealoshub hub up --key")
+      _files; return ;;
+    ("sealoshub hub up --output"|"sealoshub hub up -o")
+      compadd -- text json; return ;;
+    ("sealoshub hub down --data")
+      _files; return ;;
+    ("sealoshub hub down --output"|"sealoshub hub down -o")
+      compadd -- text json; return ;;
+    ("sealoshub hub status --data")
+      _files; return ;;
+    ("sealoshub hub status --output"|"sealoshub hub status -o")
+      compadd -- text json; return ;;
+    ("sealoshub hub auth-server --config")
+      _files; return ;;
+    ("sealoshub hub controller --kubeconfig")
+      _files; return ;;
+    ("sealoshub hub controller --health-port")
+      _message value; return ;;
+    ("sealoshub hub user add --group")
+      _message value; return ;;
+    ("sealoshub hub user add --days")
+      _message value; return ;;
+    ("sealoshub hub user add --out")
+      _files; return ;;
+    ("sealoshub hub user add --data")
+      _files; return ;;
+    ("sealoshub hub user add --output"|"sealoshub hub user add -o")
+      compadd -- text json; return ;;
+  esac
+  case "$where" in
+    ("sealoshub")
+      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'completion:Print a completion script, for example: source <(sealoshub completion bash).')
+      options=('--version:Show the version.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub login")
+      commands=()
+      options=('--kubeconfig:Log in with a kubeconfig. Bare: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Log in with a kubeconfig. Bare: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--token:A token. Better: --token-file.' '--token-file:A file with a token.' '--token-stdin:Read a token from standard input.' '--username:The account'\''s name.' '-u:The account'\''s name.' '--password-stdin:Read the password from standard input.' '--authfile:The one credential file to use.' '--compat:Whose credential files are written.' '--persist:Write the auth.json that survives a reboot.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--no-exchange:Keep the credential itself, not a short one for it.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub logout")
+      commands=()
+      options=('--all:Every hub that `sealoshub login` logged in to.' '--keep-server-session:Forget the login here only.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub whoami")
+      commands=()
+      options=('--offline:Ask nobody; say what is stored here.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub push")
+      commands=()
+      options=('--tag:A further tag; repeatable.' '--cr-option:Apply the Image resource: auto if the cluster has the kind, yes, no, or only it.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--jobs:Blobs under way at once.' '--digestfile:Write the digest here.' '--dry-run:Say what would be sent, and send nothing.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How progress and result are printed.' '-o:How progress and result are printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      [[ $PREFIX == -* ]] || _files ;;
+    ("sealoshub apply")
+      commands=()
+      options=('--filename:The same, as kubectl writes it.' '-f:The same, as kubectl writes it.' '--dry-run:Only check: here (client), or on the server too.' '--wait:Wait so long (30s, 5m) until all is ready.' '--force-conflicts:Take over fields that others own.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      [[ $PREFIX == -* ]] || _files ;;
+    ("sealoshub hub")
+      commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'manifests:Print the resources, roles and admission policies: `… | kubectl apply -f -`.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'user:Users of this hub.')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub up")
+      commands=()
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--foreground:Stay attached until Ctrl-C, as services want it.' '--kubeconfig:Use this cluster instead of the embedded API.' '--context:Context of that kubeconfig.' '--user:First user of the embedded API.' '--registry-binary:The registry program to run.' '--listen:Address to bind. Default: localhost.' '--hostname:Name of the hub when not on localhost.' '--registry-port:Default: 5000; 0 takes a free one.' '--auth-port:Of the token server. Default: 5001.' '--api-port:Of the embedded API. Default: 5002.' '--cert:TLS certificate (PEM) of the hub.' '--key:Its key (PEM).' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub down")
+      commands=()
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub status")
+      commands=()
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub manifests")
+      commands=()
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub auth-server")
+      commands=()
+      options=('--config:Configuration (YAML).' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub controller")
+      commands=()
+      options=('--kubeconfig:Default: the ServiceAccount of the pod.' '--health-port:Serve /healthz and /readyz here.' '--leader-election:Let one of several replicas work at a time.' '--no-leader-election:Let one of several replicas work at a time.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub user")
+      commands=('add:Make a user and print the path of a kubeconfig for him.')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub user add")
+      commands=()
+      options=('--group:A group; may be repeated.' '--token:A ServiceAccount with a token, not a client certificate.' '--days:Life of the credential.' '--out:Kubeconfig to write.' '--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub completion")
+      commands=('bash' 'zsh' 'fish')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+  esac
+  (( $#commands )) && _describe command commands
+  [[ $PREFIX == -* ]] && _describe -o option options
+  return 0
+}
+if [[ "$funcstack[1]" == _sealoshub ]]; then _sealoshub "$@"
+else compdef _sealoshub sealoshub; fi

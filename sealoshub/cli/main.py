@@ -1,0 +1,141 @@
+"""The program: which commands there are, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealoshub import __version__
+from sealoshub.cli import output
+from sealoshub.errors import SealosHubError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+_GROUPS = frozenset({"hub", "hub user"})  # commands whose first argument is a command again
+
+
+class InternalError(SealosHubError):
+    """A defect of this program."""
+
+    code = "INTERNAL"
+
+
+class InterruptedByUserError(SealosHubError):
+    """Ctrl-C."""
+
+    exit_code = INTERRUPTED
+    code = "INTERRUPTED"
+
+
+def main() -> None:
+    """Run the program on the process's arguments and exit with its code."""
+    if sys.argv[1:] == ["--version"]:
+        # The most asked question of scripts does not wait for the command tree.
+        sys.stdout.write(f"sealoshub {__version__}\n")
+        return
+    from sealoshub.cli.tree import app  # noqa: PLC0415  # see above
+
+    app()
+
+
+def boundary(run: Callable[[], object], arguments: Sequence[str]) -> int:
+    """Run one command; turn whatever it raises into a message and an exit code.
+
+    Args:
+        run: Returns an exit code, or anything else for success.
+        arguments: The command line, to know how an error is to be printed.
+    """
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_stdout()
+        return 1
+    except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001  # the boundary: nothing passes
+        return _fail(_known(exc), arguments)
+    if code == INTERRUPTED:  # what typer makes of Ctrl-C
+        return _fail(InterruptedByUserError("interrupted"), arguments)
+    return code if isinstance(code, int) and not isinstance(code, bool) else 0
+
+
+def asked_format(arguments: Sequence[str]) -> str:
+    """Return the value of the last `--output` on a command line that may not be valid."""
+    found = "text"
+    for position, word in enumerate(arguments):
+        if word == "--":
+            break
+        if word in {"-o", "--output"}:
+            found = arguments[position + 1] if position + 1 < len(arguments) else found
+        elif word.startswith("--output="):
+            found = word.partition("=")[2]
+        elif word.startswith("-o") and not word.startswith("--"):
+            found = word[2:]
+    return found
+
+
+def asked_command(arguments: Sequence[str]) -> str:
+    """Return the name of the command on a command line that may not be valid."""
+    words = [
+        word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+        if not word.startswith("-") and before not in {"-o", "--output"}
+    ]
+    name = words[:1]
+    while " ".join(name) in _GROUPS and len(words) > len(name):
+        name = words[: len(name) + 1]
+    return " ".join(name)
+
+
+def _fail(error: SealosHubError, arguments: Sequence[str]) -> int:
+    if type(error.__cause__).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+        sys.stderr.write(f"{error.message}\n")
+        return error.exit_code
+    if asked_format(arguments) in {"json", "ndjson"}:
+        try:
+            output.print_line(output.error_envelope(asked_command(arguments), error))
+        except BrokenPipeError:
+            _close_stdout()
+    output.show_error(error.message, error.hint)
+    if os.environ.get("SEALOSHUB_DEBUG") == "1":
+        traceback.print_exception(error)
+    return error.exit_code
+
+
+def _known(exc: BaseException) -> SealosHubError:
+    """Translate whatever a command raised into our own tree."""
+    import typer  # noqa: PLC0415  # `--version` does without
+
+    error: SealosHubError
+    if isinstance(exc, SealosHubError):
+        return exc
+    if isinstance(exc, typer.TyperException):
+        context = getattr(exc, "ctx", None)
+        path = getattr(context, "command_path", "sealoshub")
+        message = exc.format_message().strip().rstrip(".")
+        error = UsageError(message, hint=f"See {path} --help.")
+    elif isinstance(exc, KeyboardInterrupt | typer.Abort):
+        error = InterruptedByUserError("interrupted")
+    else:
+        frames = traceback.extract_tb(exc.__traceback__)
+        where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        error = InternalError(
+            f"internal error: {type(exc).__name__}{where}",
+            hint="This is a defect of sealoshub; SEALOSHUB_DEBUG=1 shows the details for a report.",
+        )
+    error.__cause__ = exc
+    return error
+
+
+def _close_stdout() -> None:
+    """Send what is still buffered nowhere: the reader has gone (`sealoshub ... | head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Options that several commands share, written once so that they read alike everywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sealoshub.cli.output import Format
+from sealoshub.credentials import Compat, Places, locate
+
+OutputOption = Annotated[
+    Format, typer.Option("--output", "-o", help="How the result is printed.", show_default=True)
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No notes and no progress, only the result.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="More about what happens.")]
+
+AuthfileOption = Annotated[
+    Path | None,
+    typer.Option("--authfile", metavar="FILE", help="The one credential file to use."),
+]
+PlainHttpOption = Annotated[
+    bool,
+    typer.Option("--plain-http", help="Speak HTTP; needed only if the host is not this machine."),
+]
+CaFileOption = Annotated[
+    Path | None,
+    typer.Option("--ca-file", metavar="FILE", help="Trust this authority too (PEM)."),
+]
+InsecureOption = Annotated[
+    bool,
+    typer.Option("--insecure-skip-tls-verify", help="Do not verify the registry's certificate."),
+]
+ContextOption = Annotated[
+    str | None,
+    typer.Option("--context", metavar="NAME", help="Context to use instead of the current one."),
+]
+KubeconfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        "-k",
+        metavar="FILE",
+        help="Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod's own.",
+    ),
+]
+
+
+def credential_places(
+    authfile: Path | None = None, compat: Compat = Compat.ALL, *, persist: bool = False
+) -> Places:
+    """Apply the rules for credential files to this process's environment.
+
+    Raises:
+        UsageError: The options contradict the environment.
+    """
+    return locate(
+        os.environ,
+        Path.home(),
+        uid=os.getuid(),
+        authfile=authfile,
+        compat=compat,
+        persist=persist,
+    )

@@ -1,0 +1,215 @@
+"""What a person or a program gets to see: results on standard output, all else on standard error.
+
+The only door to rich, which is imported when a terminal is there and something moves on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.progress import TaskID
+
+    from sealoshub.errors import SealosHubError
+
+ENVELOPE_VERSION: Final = 1
+
+# Everything that moves a cursor, changes a colour or the direction of writing: C0 except newline
+# and tab, DEL, C1, and the bidirectional controls. Servers choose the texts that are shown.
+_ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Format(StrEnum):
+    """How the result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How one command speaks.
+
+    Args:
+        command: Its name, as in the JSON envelope.
+        format: Of the result.
+        quiet: No notes and no progress.
+        verbose: Details too.
+    """
+
+    command: str
+    format: Format = Format.TEXT
+    quiet: bool = False
+    verbose: bool = False
+
+    def note(self, text: str) -> None:
+        """Tell the user something beside the result."""
+        if not self.quiet:
+            _write(sys.stderr, clean(text))
+
+    def detail(self, text: str) -> None:
+        """Tell what only somebody who asked for details wants to know."""
+        if self.verbose and not self.quiet:
+            _write(sys.stderr, clean(text))
+
+    def result(self, text: str | None, data: Mapping[str, object]) -> None:
+        """Print the result.
+
+        Args:
+            text: For a person; None if there is nothing to say but the notes.
+            data: For a program.
+        """
+        if self.format is Format.JSON:
+            _write(sys.stdout, envelope(self.command, data))
+        elif text is not None:
+            _write(sys.stdout, clean(text))
+
+
+def envelope(command: str, data: Mapping[str, object]) -> str:
+    """Return the JSON of a success."""
+    return json.dumps(
+        {
+            "version": ENVELOPE_VERSION,
+            "command": command,
+            "status": "ok",
+            "exit_code": 0,
+            "data": data,
+            "errors": [],
+        }
+    )
+
+
+def error_envelope(command: str, error: SealosHubError) -> str:
+    """Return the JSON of a failure."""
+    return json.dumps(
+        {
+            "version": ENVELOPE_VERSION,
+            "command": command,
+            "status": "error",
+            "exit_code": error.exit_code,
+            "data": getattr(error, "data", None),
+            "errors": [{"code": error.code, "message": error.message, "hint": error.hint}],
+        }
+    )
+
+
+def show_error(message: str, hint: str | None) -> None:
+    """Print a failure for a person."""
+    _write(sys.stderr, f"{paint('error:', '31')} {clean(message)}")
+    if hint:
+        _write(sys.stderr, f"{paint('hint:', '36')} {clean(hint)}")
+
+
+def print_line(text: str) -> None:
+    """Print one line of the result as it is."""
+    _write(sys.stdout, text)
+
+
+def clean(text: str) -> str:
+    """Remove what would do more on a terminal than show."""
+    return _CONTROL.sub("", _ESCAPE.sub("", text.replace("\r\n", "\n")))
+
+
+def paint(text: str, colour: str) -> str:
+    """Colour *text* (an SGR number) if standard error is a terminal that wants colours."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if wants_colour(sys.stderr) else text
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Tell whether *stream* is a terminal and colours are not switched off (no-color.org)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and not _is_dumb()
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a person sits behind *stream*; a closed one has nobody."""
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False
+
+
+def moment(when: datetime) -> str:
+    """Write a time for a person: local, to the minute."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def remaining(when: datetime, now: datetime | None = None) -> str:
+    """Write how long it is until *when*: `89 days`, `3 hours`, `10 minutes`, `over`."""
+    seconds = (when - (now or datetime.now(UTC))).total_seconds()
+    if seconds <= 0:
+        return "over"
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count = int(seconds // length)
+        if count:
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes for a person, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:  # noqa: PLR2004  # the base of these units
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM") == "dumb"
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
+class Bars:
+    """One bar for each thing that is under way, and one for all together, on standard error.
+
+    It is a class because rich redraws it from a thread of its own until it is closed.
+    """
+
+    def __init__(self, title: str, total: int) -> None:
+        from rich import progress  # noqa: PLC0415  # 60 ms, and only a terminal needs it
+        from rich.console import Console  # noqa: PLC0415  # as above
+
+        self._progress = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.DownloadColumn(binary_units=True),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True, no_color=not wants_colour(sys.stderr)),
+            transient=True,
+        )
+        self._all = self._progress.add_task(clean(title), total=total)
+        self._tasks: dict[str, TaskID] = {}
+        self._done: dict[str, int] = {}
+        self._progress.start()
+
+    def update(self, key: str, label: str, done: int, total: int, *, finished: bool) -> None:
+        """Move the bar of *key*; a finished one disappears and stays in the total."""
+        self._done[key] = total if finished else done
+        self._progress.update(self._all, completed=sum(self._done.values()))
+        task = self._tasks.get(key)
+        if finished:
+            if task is not None:
+                self._progress.remove_task(self._tasks.pop(key))
+        elif task is None:
+            self._tasks[key] = self._progress.add_task(clean(label), total=total, completed=done)
+        else:
+            self._progress.update(task, completed=done)
+
+    def close(self) -> None:
+        """Remove the bars from the screen."""
+        self._progress.stop()

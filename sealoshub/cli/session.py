@@ -1,0 +1,137 @@
+"""Who talks to what: from the options and the environment to a registry client or a cluster.
+
+The heavy libraries (httpx, the official Kubernetes client) are imported here, when they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealoshub import credentials
+from sealoshub.cli.output import is_terminal
+from sealoshub.credentials import ledger
+from sealoshub.errors import UsageError
+
+if TYPE_CHECKING:
+    from sealoshub.cli.output import Output
+    from sealoshub.credentials import Places, StoredCredential
+    from sealoshub.kube.cluster import Cluster
+    from sealoshub.kube.kubeconfig import ClusterCredential
+    from sealoshub.registry.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to speak to a registry."""
+
+    plain_http: bool = False
+    ca_file: Path | None = None
+    insecure_skip_tls_verify: bool = False
+
+
+def registry_client(
+    host: str,
+    stored: StoredCredential | None,
+    tls: Tls,
+    out: Output,
+    *,
+    retry_seconds: float | None = None,
+) -> Client:
+    """Return a client of *host* that asks as *stored*; nothing is sent yet.
+
+    Args:
+        host: `name[:port]`.
+        stored: Who asks; None: nobody.
+        tls: How to speak to it.
+        out: Is told about retries.
+        retry_seconds: How long a step may be tried again. None: the default of the client.
+    """
+    from sealoshub.registry.auth import Credential  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry.client import Client  # noqa: PLC0415  # as above
+    from sealoshub.registry.retry import Retry  # noqa: PLC0415  # as above
+
+    credential = (
+        Credential(stored.account, stored.secret, is_refresh_token=stored.is_refresh_token)
+        if stored
+        else None
+    )
+    return Client(
+        host,
+        credential,
+        plain_http=True if tls.plain_http else None,
+        ca_file=str(tls.ca_file) if tls.ca_file else None,
+        insecure_skip_tls_verify=tls.insecure_skip_tls_verify,
+        on_note=out.note,
+        retry=Retry() if retry_seconds is None else Retry(budget=retry_seconds),
+    )
+
+
+def is_interactive() -> bool:
+    """Tell whether somebody can be asked: both the keyboard and the screen are there."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def cluster_credential(
+    kubeconfig: str | None, context: str | None, out: Output
+) -> ClusterCredential:
+    """Read the credential of the user's cluster; see :mod:`sealoshub.kube.kubeconfig`.
+
+    Raises:
+        NotFoundError: There is no such file or context.
+        AuthenticationError: There is no usable credential.
+    """
+    from sealoshub.kube import kubeconfig as door  # noqa: PLC0415  # not for every command
+
+    paths = door.find(kubeconfig or None, os.environ, Path.home())
+    return door.credential(paths, context, interactive=is_interactive(), on_note=out.note)
+
+
+def has_kubeconfig() -> bool:
+    """Tell whether a kubeconfig, or a pod's ServiceAccount, is there without being named."""
+    from sealoshub.kube import kubeconfig as door  # noqa: PLC0415  # not for every command
+
+    paths = door.find(None, os.environ, Path.home())
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and door.SERVICE_ACCOUNT.exists()
+    return in_pod or any(path.exists() for path in paths)
+
+
+def open_cluster(credential: ClusterCredential) -> Cluster:
+    """Return the cluster of *credential*, a context manager; nothing is sent yet."""
+    from sealoshub.kube.cluster import Cluster  # noqa: PLC0415  # kubernetes: 250 ms
+
+    return Cluster.open(credential)
+
+
+def ledger_file() -> Path:
+    """Return the file that lists the logins made by this program."""
+    return ledger.path(os.environ, Path.home())
+
+
+def chosen_host(host: str | None) -> str:
+    """Return *host*, or the only host there is a login for.
+
+    Raises:
+        UsageError: None was named, and there is not exactly one.
+        InvalidInputError: *host* is none.
+    """
+    from sealoshub.reference import parse_host  # noqa: PLC0415  # beside its use
+
+    if host is not None:
+        return parse_host(host)
+    known = [login.host for login in ledger.read(ledger_file())]
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise UsageError("which hub? There is no login yet", hint="Name its host.")
+    raise UsageError(f"which hub? There are logins for {', '.join(known)}", hint="Name one.")
+
+
+def stored_for(
+    host: str, repository: str | None, places: Places, out: Output
+) -> StoredCredential | None:
+    """Find the stored credential for *host*; missing helpers become notes."""
+    return credentials.find(host, repository, places=places, on_note=out.note)
