@@ -22,7 +22,7 @@ _SKIP: Final = re.compile(r"[ \t,]*")
 _SCHEME: Final = re.compile(rf"({_WORD})(?=[ \t,]|$)[ \t]*")
 _TOKEN68: Final = re.compile(r"([A-Za-z0-9._~+/-]+=*)[ \t]*(?=,|$)")
 _PARAMETER: Final = re.compile(
-    rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_WORD}|[^\s",]+))[ \t]*', re.DOTALL
+    rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*', re.DOTALL
 )
 _PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _NEXT: Final = re.compile(r"[^,]*")

@@ -106,8 +106,9 @@ class BlobTransfer:
             proven = upload.proven_offset(self.repository, self._session, self._sent)
             if proven is not None:
                 return self._resume(*proven)
-            self._forget()
-        elif self._sent:
+        if self._session is not None and self._sent:
+            # Nobody knows what is in it: the registry need not keep it.
+            upload.cancel(self.repository, self._session)
             self._forget()
         if self._session is None:
             if self.mount_from and self._mount():

@@ -1,0 +1,75 @@
+"""Fixtures of the registry tests: a fake registry, a client that never really sleeps, an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from sealoshub.registry.auth import Credential
+from sealoshub.registry.client import Client
+from sealoshub.registry.retry import Retry
+from sealoshub.secret import Secret
+from tests.images import Layout, oci_layout
+from tests.unit.registry.fake_registry import FakeRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    ClientMaker = Callable[..., Client]
+
+
+PASSWORD: Final = "wonder"
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    """A fake registry without authentication."""
+    with FakeRegistry() as fake:
+        yield fake
+
+
+@pytest.fixture
+def naps() -> list[float]:
+    """Seconds of every wait of the retry policy."""
+    return []
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    """What the client told."""
+    return []
+
+
+@pytest.fixture
+def connect(naps: list[float], notes: list[str]) -> Iterator[ClientMaker]:
+    """Make clients whose waits are only written down, on a clock that follows them."""
+    clients: list[Client] = []
+
+    def make(
+        host: str, account: str | None = None, secret: str = PASSWORD, **options: object
+    ) -> Client:
+        refresh = secret.startswith("shr_")
+        credential = Credential(account, Secret(secret), refresh) if account is not None else None
+        retry = Retry(
+            budget=100.0, sleep=naps.append, clock=lambda: sum(naps), jitter=lambda _low, high: high
+        )
+        client = Client(
+            host,
+            credential,
+            on_note=notes.append,
+            **{"plain_http": True, "retry": retry, **options},  # type: ignore[arg-type]  # any keyword
+        )
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An image of four blobs, two of them of several blocks; nobody changes it."""
+    folder = tmp_path_factory.mktemp("image") / "layout"
+    return oci_layout(folder, layers=2, layer_bytes=3 * 1024 * 1024)
