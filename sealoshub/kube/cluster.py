@@ -407,7 +407,7 @@ def _rest_client(credential: ClusterCredential, files: KeyFiles) -> Any:  # noqa
         settings.ca_cert_data = credential.ca_pem.decode("ascii")  # bytes would be taken for DER
     settings.tls_server_name = credential.tls_server_name
     settings.connection_pool_maxsize = POOL
-    settings.retries = 1  # of what never reached the server; anything more is the caller's
+    settings.retries = False  # nor redirects: the token is for this server only
     if credential.proxy_url:
         settings.proxy = credential.proxy_url
     if credential.certificate_pem is not None and credential.key_pem is not None:
