@@ -153,7 +153,9 @@ def _get(missing: Sequence[Tool], target: Path, env: Mapping[str, str]) -> dict[
             started = time.monotonic()
             try:
                 tool.get(target / tool.name)
-            except (SealosHubError, OSError, subprocess.SubprocessError) as exc:
+            except subprocess.CalledProcessError as exc:
+                failures[tool.name] = "\n".join([str(exc), *exc.stdout.splitlines()[-5:]])
+            except (SealosHubError, OSError) as exc:
                 failures[tool.name] = str(exc)
             else:
                 _say(f"{tool.name}: {time.monotonic() - started:.0f} s")
@@ -186,7 +188,7 @@ def _apt_install(env: Mapping[str, str], target: Path) -> None:
     command = [*_root(env), "apt-get", "install", "--yes", "--no-install-recommends", target.name]
     try:
         _apt(command, env)
-    except subprocess.SubprocessError:
+    except subprocess.CalledProcessError:
         _apt([*_root(env), "apt-get", "update"], env)
         _apt(command, env)
 
@@ -213,7 +215,7 @@ def _download(env: Mapping[str, str], packages: Sequence[str], folder: str) -> b
     for package in packages:
         try:
             _apt(["apt-get", "download", package], env, cwd=folder)
-        except subprocess.SubprocessError:
+        except subprocess.CalledProcessError:
             continue
         return True
     return False
@@ -233,26 +235,25 @@ def _root(env: Mapping[str, str]) -> list[str]:
 
 
 def _apt(command: Sequence[str], env: Mapping[str, str], cwd: str | None = None) -> None:
-    """Run a command of apt or dpkg; its output is shown only if it fails."""
+    """Run a command of apt or dpkg.
+
+    Raises:
+        subprocess.CalledProcessError: It failed; its output is in the exception.
+    """
     if "apt-get" in command:
         at = command.index("apt-get") + 1
         command = [*command[:at], "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", *command[at:]]
-    try:
-        subprocess.run(
-            command,
-            cwd=cwd,
-            env={**env, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=True,
-        )
-    except subprocess.CalledProcessError as exc:
-        for line in exc.stdout.splitlines()[-5:]:
-            _say(f"  {line}")
-        raise
+    subprocess.run(
+        command,
+        cwd=cwd,
+        env={**env, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=True,
+    )
 
 
 def _say(line: str) -> None:
