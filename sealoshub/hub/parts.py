@@ -59,7 +59,7 @@ def token_server(
         "keys_dir": str(paths.keys),
         "api": {
             "server": access.server,
-            "ca_file": str(access.ca_file),
+            "ca_file": str(access.ca_file) if access.ca_file else None,
             "token_file": str(access.auth_token_file),
         },
         "plugins": [{"name": "kubernetes", "config": {}}],
@@ -150,7 +150,7 @@ def certificate_of(settings: Settings, paths: HubPaths) -> tuple[Path, Path]:
     """Return the paths of the server certificate and its key."""
     if settings.certificate and settings.certificate_key:
         return Path(settings.certificate), Path(settings.certificate_key)
-    return paths.pki / "hub.crt", paths.pki / "hub.key"
+    return paths.pki / "server.crt", paths.pki / "server.key"
 
 
 def environment() -> dict[str, str]:
