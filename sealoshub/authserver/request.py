@@ -26,6 +26,7 @@ MAX_NAME: Final = 255  # characters; the registry's own limit for repositories
 MAX_SCOPE: Final = 1024  # characters of one scope, actions and all
 MAX_FIELDS: Final = 256  # of a query or form; MAX_SCOPES repeated scopes and a few others
 MAX_VALUE: Final = 256  # characters of account, service and client_id
+MAX_HEADER: Final = 64 * 1024  # characters of one header
 MAX_PASSWORD: Final = 96 * 1024  # characters; base64 of the longest kubeconfig
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -43,7 +44,7 @@ _SINGLE: Final = (
     "password",
     "refresh_token",
 )
-_SECRET_FIELDS: Final = frozenset({"password", "refresh_token", "username", "grant_type"})
+_SECRET_FIELDS: Final = frozenset({"password", "refresh_token"})
 
 
 class RequestRefusedError(SealosHubError):
@@ -149,8 +150,14 @@ def parse_authorization(header: str) -> Login:
     """Read an `Authorization` header: `Basic`, or `Bearer` with a credential of any kind.
 
     Raises:
-        RequestRefusedError: It is neither, or malformed; 401, because it cannot be believed.
+        RequestRefusedError: It is neither, or malformed (401, because it cannot be believed), or
+            too long (431).
     """
+    if len(header) > MAX_HEADER:
+        raise RequestRefusedError(
+            f"the Authorization header is longer than {MAX_HEADER} characters",
+            status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        )
     scheme, _, value = header.strip().partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer" and value:

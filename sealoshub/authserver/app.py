@@ -1,0 +1,278 @@
+"""The ASGI application: the token route by hand, everything else by the framework.
+
+Most requests are token requests, and a framework costs as much as signing does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import logging
+import time
+import traceback
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from sealoshub.authserver import reply
+from sealoshub.authserver.exchange import Caller, Exchange, MustWaitError, as_unavailable
+from sealoshub.authserver.request import (
+    Login,
+    Question,
+    RequestRefusedError,
+    agree,
+    parse_authorization,
+    parse_form,
+    parse_query,
+)
+from sealoshub.errors import SealosHubError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+TOKEN_PATHS: Final = frozenset({"/token", "/token/", "/auth/token", "/auth/token/"})
+MAX_BODY: Final = 128 * 1024  # bytes; a kubeconfig of 64 KiB in base64, URL-encoded
+MAX_QUERY: Final = 64 * 1024  # bytes
+BODY_SECONDS: Final = 10.0  # for the whole body
+CACHED_QUERIES: Final = 4096  # the same questions come from every node; none of them is secret
+CACHED_QUERY: Final = 1024  # bytes
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """The token route, in front of *rest*.
+
+    Args:
+        exchange: Decides.
+        rest: Serves every other path.
+        realm: Of the challenge in a 401.
+        trusted_proxies: Networks whose `X-Forwarded-For` is believed.
+        count: Is told status and duration in seconds of every token answer.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        rest: AsgiApp,
+        *,
+        realm: str = "sealoshub",
+        trusted_proxies: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = (),
+        count: Callable[[int, float], None] = lambda _status, _seconds: None,
+    ) -> None:
+        self._exchange = exchange
+        self._rest = rest
+        self._realm = realm
+        self._proxies = tuple(trusted_proxies)
+        self._count = count
+        self._cached_query = functools.lru_cache(CACHED_QUERIES)(parse_query)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"] not in TOKEN_PATHS:
+            try:
+                await self._rest(scope, receive, send)
+            except Exception as exc:  # noqa: BLE001  # the framework answered 500 and raises again
+                log_defect(exc)
+            return
+        began = time.perf_counter()
+        answer = await self._token(scope, receive)
+        if answer is None:
+            return
+        self._count(answer.status, time.perf_counter() - began)
+        start = {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": answer.all_headers,
+        }
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _token(self, scope: Message, receive: Receive) -> reply.Reply | None:
+        """Return the answer to a token request; None if the client went away."""
+        login: Login | None = None
+        caller = Caller("")
+        try:
+            headers = _Headers(scope["headers"])
+            caller = self._caller(scope, headers)
+            question, login = await self._read(scope, headers, receive)
+            if question.client and question.client != caller.client:
+                caller = Caller(caller.address, question.client, caller.post)
+            return await self._exchange.token(question, login, caller)
+        except _GoneError:
+            return None
+        except MustWaitError as exc:
+            answer, why = reply.limited(exc.seconds), exc.message
+        except (TimeoutError, UnavailableError) as exc:
+            unavailable = as_unavailable(exc)
+            answer, why = reply.failure(unavailable, self._realm), unavailable.message
+        except SealosHubError as exc:
+            answer, why = reply.failure(exc, self._realm), exc.message
+        except Exception as exc:  # noqa: BLE001  # the boundary: a defect is a 500 and a log line
+            log_defect(exc)
+            answer, why = reply.internal(), "defect"
+        self._exchange.record_failure(answer, login, caller, why)
+        return answer
+
+    async def _read(
+        self, scope: Message, headers: _Headers, receive: Receive
+    ) -> tuple[Question, Login | None]:
+        """Parse the request.
+
+        Raises:
+            RequestRefusedError: It is malformed, too large or too slow.
+            _GoneError: The client went away.
+        """
+        login = (
+            None if headers.authorization is None else parse_authorization(headers.authorization)
+        )
+        method = scope["method"]
+        if method == "POST":
+            body = await read_body(headers.length, receive)
+            question, form = parse_form(body, headers.content_type)
+            if login is not None:
+                raise RequestRefusedError("a credential in the header and one in the form")
+            login = form
+        elif method == "GET":
+            query = scope["query_string"]
+            if len(query) > MAX_QUERY:
+                raise RequestRefusedError(
+                    "the query is too long", status=HTTPStatus.REQUEST_URI_TOO_LONG
+                )
+            question = (
+                self._cached_query(query) if len(query) <= CACHED_QUERY else parse_query(query)
+            )
+        else:
+            raise RequestRefusedError(
+                f"{method} is not for tokens", status=HTTPStatus.METHOD_NOT_ALLOWED
+            )
+        if login is not None:
+            agree(question, login)
+        return question, login
+
+    def _caller(self, scope: Message, headers: _Headers) -> Caller:
+        peer = scope.get("client")
+        address = peer[0] if peer else ""
+        if self._proxies and headers.forwarded:
+            address = client_address(address, headers.forwarded, self._proxies)
+        return Caller(address, headers.agent[:256], scope["method"] == "POST")
+
+
+class _GoneError(Exception):
+    """The client went away before it had sent everything."""
+
+
+class _Headers:
+    """The few headers that matter here, found in one pass.
+
+    Args:
+        headers: As ASGI has them, names in lower case.
+
+    Raises:
+        RequestRefusedError: Two credentials.
+    """
+
+    __slots__ = ("agent", "authorization", "content_type", "forwarded", "length")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.authorization: str | None = None
+        self.content_type = self.agent = self.forwarded = ""
+        self.length: int | None = None
+        for name, value in headers:
+            if name == b"authorization":
+                if self.authorization is not None:
+                    raise RequestRefusedError("two Authorization headers")
+                self.authorization = value.decode("latin-1")
+            elif name == b"content-type":
+                self.content_type = value.decode("latin-1")
+            elif name == b"content-length":
+                self.length = int(value) if value.isdigit() else None
+            elif name == b"user-agent":
+                self.agent = value.decode("ascii", "replace")
+            elif name == b"x-forwarded-for":
+                text = value.decode("latin-1")
+                self.forwarded = f"{self.forwarded},{text}" if self.forwarded else text
+
+
+async def read_body(length: int | None, receive: Receive) -> bytes:
+    """Return the whole body, chunked or not.
+
+    Args:
+        length: `Content-Length`, if there is one.
+        receive: Of ASGI.
+
+    Raises:
+        RequestRefusedError: More than :data:`MAX_BODY` bytes (413), or slower than
+            :data:`BODY_SECONDS` (408).
+        _GoneError: The client went away.
+    """
+    too_large = RequestRefusedError(
+        f"the body is larger than {MAX_BODY} bytes", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    )
+    if length is not None and length > MAX_BODY:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _GoneError
+                body += message.get("body", b"")
+                if len(body) > MAX_BODY:
+                    raise too_large
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise RequestRefusedError(
+            f"the body did not come within {BODY_SECONDS:g} s", status=HTTPStatus.REQUEST_TIMEOUT
+        ) from None
+
+
+def caller_address(
+    scope: Message, trusted: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
+) -> str:
+    """Return the address of the client of an ASGI request, behind trusted proxies too."""
+    peer = scope.get("client")
+    address = peer[0] if peer else ""
+    forwarded = _Headers(scope["headers"]).forwarded if trusted else ""
+    return client_address(address, forwarded, trusted) if forwarded else address
+
+
+def client_address(
+    peer: str,
+    forwarded: str,
+    trusted: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network],
+) -> str:
+    """Return the address of the client behind trusted proxies.
+
+    The list is read from its end, where our own proxies wrote; the first address that is not a
+    trusted proxy is the client. What stands before it anybody could have sent.
+
+    Args:
+        peer: Address of the connection.
+        forwarded: `X-Forwarded-For`.
+        trusted: Networks of the proxies.
+    """
+    found = peer
+    hops = [*(part.strip() for part in forwarded.split(",")), peer]
+    for hop in reversed(hops):
+        try:
+            address = ipaddress.ip_address(hop.partition("%")[0])
+        except ValueError:
+            return found
+        found = str(address)
+        if not any(address in network for network in trusted):
+            return found
+    return found
+
+
+def log_defect(exc: BaseException) -> None:
+    """Log where *exc* came from, and not its text, which may quote a credential."""
+    frames = "".join(traceback.format_tb(exc.__traceback__))
+    _log.error("defect: %s\n%s", type(exc).__name__, frames)

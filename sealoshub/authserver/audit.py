@@ -1,0 +1,126 @@
+"""One line of JSON for every decision, written by a thread of its own.
+
+A line never holds a credential, because none of its fields is one: who asked is named by the
+identity that was proved, and a refused credential only by a digest that is keyed anew in every
+process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TextIO
+
+from sealoshub.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+QUEUED: Final = 50_000  # lines, some 20 MB; a disk that stands still costs lines, not the service
+STOP_SECONDS: Final = 5.0  # to write what is queued when the server stops
+
+_log = logging.getLogger(__name__)
+_Line = tuple[float, "Mapping[str, object]"]
+
+
+class Audit:
+    """A queue and the thread that empties it.
+
+    Args:
+        target: A file, opened for appending and again when it was moved away; `-` for standard
+            output; None to write nothing.
+
+    Raises:
+        InvalidInputError: The file cannot be opened.
+    """
+
+    def __init__(self, target: Path | str | None) -> None:
+        self._target = target
+        self._queue: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
+        self._lost = 0
+        self._file: TextIO | None = self._open()
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        if self._file is not None:
+            self._thread.start()
+
+    def write(self, when: float, fields: Mapping[str, object]) -> None:
+        """Queue a line.
+
+        Args:
+            when: Wall-clock time in seconds since the epoch.
+            fields: JSON values, without secrets.
+        """
+        if self._file is None:
+            return
+        if self._queue.qsize() >= QUEUED:
+            self._lost += 1
+            return
+        self._queue.put((when, fields))
+
+    def close(self) -> None:
+        """Write what is queued, and end."""
+        if self._file is not None and self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            lines = [self._queue.get()]
+            while len(lines) < QUEUED and not self._queue.empty():
+                lines.append(self._queue.get())
+            text = "".join(_format(line) for line in lines if line is not None)
+            lost, self._lost = self._lost, 0
+            if lost:
+                text += _format((datetime.now(UTC).timestamp(), {"lost": lost}))
+            self._write(text)
+            if None in lines:
+                if self._file is not None and self._file is not sys.stdout:
+                    self._file.close()
+                return
+
+    def _write(self, text: str) -> None:
+        try:
+            self._reopen()
+            if self._file is not None and text:
+                self._file.write(text)
+                self._file.flush()
+        except (OSError, ValueError, InvalidInputError) as exc:
+            _log.error("the audit log cannot be written: %s", exc)  # no traceback
+
+    def _open(self) -> TextIO | None:
+        if self._target is None:
+            return None
+        if self._target == "-":
+            return sys.stdout
+        try:
+            descriptor = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        except OSError as exc:
+            raise InvalidInputError(
+                f"cannot write the audit log {self._target}: {exc.strerror}"
+            ) from exc
+        return os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def _reopen(self) -> None:
+        """Follow a rotation: the name belongs to another file now, or to none."""
+        if self._file is None or self._file is sys.stdout or self._target is None:
+            return
+        try:
+            now, ours = os.stat(self._target), os.fstat(self._file.fileno())  # noqa: PTH116  # as fstat
+            moved = (now.st_dev, now.st_ino) != (ours.st_dev, ours.st_ino)
+        except FileNotFoundError:
+            moved = True
+        if moved:
+            self._file.close()
+            self._file = self._open()
+
+
+def _format(line: _Line) -> str:
+    when, fields = line
+    moment = datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": moment, **fields}, separators=(",", ":")) + "\n"

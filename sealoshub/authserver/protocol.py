@@ -1,0 +1,79 @@
+"""uvicorn's HTTP protocol with the limits that it lacks: the size of a head, and slow senders."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+MAX_HEAD: Final = 192 * 1024  # bytes: 64 KiB of header values, one of them a kubeconfig in base64
+HEAD_SECONDS: Final = 10.0  # from the connection, or the first byte of a request, to its body
+MESSAGE_SECONDS: Final = 30.0  # from there to its end, even if the answer went out before
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Answer 431 to a head that is too large and close one that does not end.
+
+    The parser below keeps whatever it is sent, so a head without end would fill the memory, and one
+    byte a minute would keep a connection for ever.
+    """
+
+    _head_bytes = 0
+    _in_head = True
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock of the first request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of the head."""
+        if self._in_head:
+            if self._timer is None:
+                self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._too_large()
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """End the head."""
+        self._in_head = False
+        self._head_bytes = 0
+        self._stop_timer()
+        self._timer = self.loop.call_later(MESSAGE_SECONDS, self._too_slow)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        self._in_head = True
+        self._stop_timer()
+        super().on_message_complete()
+
+    def _too_large(self) -> None:
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        self.transport.write(
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+            "content-length: 0\r\nconnection: close\r\n\r\n".encode()
+        )
+        self.transport.close()
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
