@@ -9,9 +9,10 @@ registry and for nobody else.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
@@ -20,6 +21,9 @@ from sealoshub.registry.failure import clean, public_url
 
 if TYPE_CHECKING:
     from sealoshub.registry.challenge import Challenge
+
+# httpx escapes what it cannot read (`[bad` becomes `%5bbad`) and asks the resolver for it.
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ def accept(
         url = registry.join(challenge.realm)
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
+    host = _HOST.fullmatch(url.raw_host.decode("ascii"))
+    if url.scheme not in {"http", "https"} or host is None or url.userinfo:
         raise UnavailableError(
             f"{registry.host} names a token server that is no web address:"
             f" {clean(challenge.realm, 200)!r}"

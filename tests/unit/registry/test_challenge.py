@@ -40,7 +40,10 @@ TABLE: dict[str, tuple[list[str], Expected | None]] = {
     ),
     "lone schemes": (["Negotiate, NTLM"], [("negotiate", {}), ("ntlm", {})]),
     "empty elements": ([', ,Basic realm="x",,'], [("basic", {"realm": "x"})]),
-    "bare URL": (["Bearer realm=https://a/t?x=1,service=s"], [("bearer", {"realm": "https://a/t?x=1", "service": "s"})]),
+    "bare URL": (
+        ["Bearer realm=https://a/t?x=1,service=s"],
+        [("bearer", {"realm": "https://a/t?x=1", "service": "s"})],
+    ),
     "unterminated": (['Bearer realm="https://a/t'], None),
     "nothing": ([""], []),
     "the first of two counts": (['Basic realm="a",realm="b"'], [("basic", {"realm": "a"})]),

@@ -177,7 +177,7 @@ def test_resume_with_quays_prefix(
     """`Range: bytes=0-N` is understood too."""
     registry.knobs.range_prefix = "bytes="
     registry.faults.append(Fault("PUT", UPLOAD, cut_at=2_000_000))
-    send(connect(registry.host), image)
+    send(connect(registry.host), image, jobs=1)
     assert registry.count("PATCH") == 1
     assert_complete(registry, image)
 
@@ -191,7 +191,7 @@ def test_unproven_offset(
         Fault("PUT", UPLOAD, cut_at=2_000_000),
         Fault("GET", UPLOAD, status=204, headers=(("Range", told),)),
     ]
-    send(connect(registry.host), image)
+    send(connect(registry.host), image, jobs=1)
     assert registry.count("PATCH") == 0
     assert_complete(registry, image)
 
@@ -202,7 +202,7 @@ def test_lying_offset(registry: FakeRegistry, connect: ClientMaker, image: Layou
         Fault("PUT", UPLOAD, cut_at=2_000_000),
         Fault("GET", UPLOAD, status=204, headers=(("Range", "0-1000000"),)),
     ]
-    send(connect(registry.host), image)
+    send(connect(registry.host), image, jobs=1)
     assert registry.count("PATCH") == 1
     assert_complete(registry, image)
 
