@@ -120,7 +120,7 @@ class Reference:
             raise InvalidInputError(f"the reference is longer than {MAX_REFERENCE} characters")
         if "://" in text:
             raise InvalidInputError(
-                f"{text!r} is a URL, not an image reference",
+                f"{_shown(text)!r} is a URL, not an image reference",
                 hint="Leave the scheme away: host/org/repo:tag.",
             )
         rest, at, digest_text = text.partition("@")
@@ -128,7 +128,7 @@ class Reference:
         host, slash, path = rest.partition("/")
         if not slash or not _is_host(host):
             raise InvalidInputError(
-                f"{text!r} does not begin with the host of a registry",
+                f"{_shown(text)!r} does not begin with the host of a registry",
                 hint="Write it in full, for example hub.sealos.io/org/repo:tag.",
             )
         repository, colon, tag = path.partition(":")
@@ -166,7 +166,7 @@ def parse_host(text: str) -> str:
     host = re.sub(r"^https?://", "", text.strip()).rstrip("/")
     if not _HOST.fullmatch(host):
         raise InvalidInputError(
-            f"{text!r} is not the host of a registry",
+            f"{_shown(text)!r} is not the host of a registry",
             hint="Write name or name:port, for example hub.sealos.io.",
         )
     return host
@@ -180,6 +180,11 @@ def is_tag(text: str) -> bool:
 def is_repository(text: str) -> bool:
     """Tell whether *text* may be the name of a repository."""
     return len(text) <= MAX_REPOSITORY and _REPOSITORY.fullmatch(text) is not None
+
+
+def _shown(text: str) -> str:
+    """Return *text* without what somebody may have typed as `user:password@`."""
+    return re.sub(r"[^/@]*:[^/@]*@", "***@", text)
 
 
 def _is_host(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Final, final
+from typing import Final, Self, final
 
 MASK: Final = "***"
 
@@ -48,10 +48,20 @@ class Secret:
         """Compare in constant time."""
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        # surrogatepass: bytes of a file that are no UTF-8 arrive as surrogates.
+        mine, theirs = (text.encode(errors="surrogatepass") for text in (self._text, other._text))
+        return hmac.compare_digest(mine, theirs)
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+    def __copy__(self) -> Self:
+        """Return itself: it cannot change, and `dataclasses.asdict` copies."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Return itself."""
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         """Refuse to be pickled, which would write the text somewhere."""
