@@ -148,8 +148,8 @@ def _bash(nodes: list[Node]) -> str:
         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}",
         f"    local where={PROGRAM} words files= i",
         # Bash makes three words of --option=value.
-        "    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then"
-        " prev=${COMP_WORDS[COMP_CWORD - 2]}; fi",
+        "    if [[ $cur == = ]]; then cur=",
+        "    elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi",
         "    for ((i = 1; i < COMP_CWORD; i++)); do",
         '        case "$where ${COMP_WORDS[i]}" in',
         f"            {_quoted([node.path for node in nodes[1:]])})",

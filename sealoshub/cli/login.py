@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,8 +153,12 @@ def login(  # noqa: PLR0913  # one parameter per option
             f"{name} lets everybody in and checked nothing; nothing was stored",
             hint="No login is needed there.",
         )
+    if result.refresh_token is None and not no_exchange:
+        out.note(f"{name} gives no short credential for it, so the credential itself is stored")
     stored = _stored(result, offer, name)
     who, expires = _confirm(stored, offer, tls, out)
+    if offer.account == identity.NOBODY_IN_PARTICULAR:
+        stored = replace(stored, account=who.rpartition(":")[2])
     locations = credentials.save(
         name,
         stored.account,
@@ -204,8 +209,6 @@ def _tell(  # noqa: PLR0913, PLR0917  # the parts of one sentence
     else:
         life = "it is good as long as the credential itself"
     out.note(f"logged in to {host} as {who}; {life}; stored in {places}")
-    if not stored.is_refresh_token:
-        out.note(f"{host} gave no short credential for it, so the credential itself is stored")
     if locations and all(place.startswith("/run/") for place in locations):
         out.note("/run is emptied at a reboot; --persist stores the login where it stays")
     out.result(

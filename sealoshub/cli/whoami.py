@@ -45,12 +45,10 @@ class HubIdentity:
         fields = user if isinstance(user, dict) else answer
         name = user if isinstance(user, str) else fields.get("name", "")
         groups = fields.get("groups")
-        login = answer.get("login")
-        end = (login if isinstance(login, dict) else answer).get("expires")
         return cls(
             name if isinstance(name, str) else "",
             tuple(map(str, groups)) if isinstance(groups, list) else (),
-            _moment(end),
+            _moment(answer.get("expires")),
         )
 
 

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from sealoshub.errors import SealosHubError
 
 
+IDENTITY: Mapping[str, object] = {
+    "user": {"name": "alice", "groups": ["devs"]},
+    "expires": "2099-01-01T00:00:00Z",
+}
+
+
 @dataclass
 class FakeHub:
     """A registry and its token server, with knobs.
@@ -38,12 +44,7 @@ class FakeHub:
     refresh: str | None = "shr_fresh"
     error: SealosHubError | None = None
     anonymous: bool = False
-    identity: dict[str, object] | None = field(
-        default_factory=lambda: {
-            "user": {"name": "alice", "groups": ["devs"]},
-            "login": {"expires": "2099-01-01T00:00:00Z"},
-        }
-    )
+    identity: dict[str, object] | None = field(default_factory=lambda: dict(IDENTITY))
     logins: list[tuple[str, str, str]] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
     tls: list[session.Tls] = field(default_factory=list)

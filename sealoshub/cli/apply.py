@@ -1,0 +1,208 @@
+"""`sealoshub apply`: make the hub's resources what the files say (server-side apply)."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from sealoshub.cli import options, session
+from sealoshub.cli.output import Format, Output, print_line
+from sealoshub.errors import InvalidInputError, NotFoundError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from sealoshub.imagehub.documents import Document
+    from sealoshub.kube.cluster import Cluster
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+MAX_INPUT: Final = 16 << 20  # bytes of one file; etcd takes 1.5 MiB for an object
+POLL: Final = 0.5  # seconds between two looks at a condition
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})  # what kubectl reads in a directory
+
+
+class DryRun(StrEnum):
+    """How far a dry run goes."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@app.command()
+def apply(  # noqa: PLR0913  # one parameter per option
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="Files, directories, or - for standard input."),
+    ] = None,
+    *,
+    filename: Annotated[
+        list[str] | None,
+        typer.Option("--filename", "-f", metavar="FILE", help="The same, as kubectl writes it."),
+    ] = None,
+    dry_run: Annotated[
+        DryRun | None,
+        typer.Option("--dry-run", help="Only check: here (client), or on the server too."),
+    ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option("--wait", metavar="TIME", help="Wait so long (30s, 5m) until all is ready."),
+    ] = None,
+    force_conflicts: Annotated[
+        bool, typer.Option("--force-conflicts", help="Take over fields that others own.")
+    ] = False,
+    kubeconfig: options.KubeconfigOption = None,
+    context: options.ContextOption = None,
+    format_: options.OutputOption = Format.TEXT,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Apply organizations, repositories, images and data packs.
+
+    Every document is checked before the first is sent; the faults of all are shown together.
+    """
+    out = Output("apply", format_, quiet=quiet, verbose=verbose)
+    names = [*(files or []), *(filename or [])]
+    if not names:
+        raise UsageError("what shall be applied?", hint="Name a file, a directory, or - .")
+    patience = None if wait is None else _seconds(wait)
+    documents = read_documents(names)
+    done: list[dict[str, object]] = []
+    if dry_run is DryRun.CLIENT:
+        for document in documents:
+            _tell(out, done, document.obj, "valid (client dry run)")
+    else:
+        server_only = dry_run is DryRun.SERVER
+        credential = session.cluster_credential(kubeconfig, context, out)
+        with session.open_cluster(credential) as cluster:
+            for document in documents:
+                result = cluster.apply(document.obj, force=force_conflicts, dry_run=server_only)
+                suffix = " (server dry run)" if server_only else ""
+                _tell(out, done, result.obj, f"{result.outcome}{suffix}")
+            if patience is not None and not server_only:
+                _wait(cluster, [document.obj for document in documents], patience, out)
+    out.result(None, {"objects": done})
+
+
+def read_documents(names: list[str]) -> list[Document]:
+    """Read and check every document of *names*, files and directories in the order given.
+
+    Raises:
+        InvalidInputError: Some are wrong; the message lists every fault with file and line.
+        NotFoundError: A file is missing.
+    """
+    from sealoshub.imagehub import documents  # noqa: PLC0415  # yaml: 20 ms
+
+    found: list[Document] = []
+    faults: list[str] = []
+    for name in names:
+        for path in _expand(name):
+            text = _read(path)
+            try:
+                found += documents.parse(text, "standard input" if path is None else str(path))
+            except InvalidInputError as exc:
+                faults.append(exc.message)
+    if faults:
+        raise InvalidInputError("\n".join(faults), hint="Nothing was applied.")
+    if not found:
+        raise InvalidInputError(f"there is no document in {', '.join(names)}")
+    return found
+
+
+def _expand(name: str) -> list[Path | None]:
+    """List the files that *name* means; None is standard input."""
+    if name == "-":
+        return [None]
+    path = Path(name)
+    if not path.is_dir():
+        return [path]
+    inside = sorted(entry for entry in path.iterdir() if entry.suffix in _SUFFIXES)
+    if not inside:
+        raise NotFoundError(f"there is no .yaml, .yml or .json file in {path}")
+    return [*inside]
+
+
+def _read(path: Path | None) -> str:
+    what = "standard input" if path is None else str(path)
+    try:
+        if path is None:
+            content = sys.stdin.buffer.read(MAX_INPUT + 1)
+        else:
+            with path.open("rb") as stream:
+                content = stream.read(MAX_INPUT + 1)
+    except FileNotFoundError as exc:
+        raise NotFoundError(f"there is no file {what}") from exc
+    except OSError as exc:
+        raise InvalidInputError(f"{what} cannot be read: {exc.strerror}") from exc
+    if len(content) > MAX_INPUT:
+        raise InvalidInputError(f"{what} is larger than {MAX_INPUT >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{what} is not UTF-8") from None
+
+
+def _tell(out: Output, done: list[dict[str, object]], obj: dict[str, Any], outcome: str) -> None:
+    """Print the line of one object as kubectl prints it, at once."""
+    name = obj["metadata"]["name"]
+    done.append({"kind": obj["kind"], "name": name, "outcome": outcome})
+    if out.format is Format.TEXT:
+        print_line(f"{_label(obj)} {outcome}")
+
+
+def _label(obj: dict[str, Any]) -> str:
+    group = str(obj["apiVersion"]).partition("/")[0]
+    return f"{str(obj['kind']).lower()}.{group}/{obj['metadata']['name']}"
+
+
+def _wait(cluster: Cluster, objects: list[dict[str, Any]], patience: float, out: Output) -> None:
+    """Look at every object until its condition says that the controller has done its part.
+
+    Raises:
+        UnavailableError: One of them is not ready in time; the message has its reason.
+    """
+    deadline = time.monotonic() + patience
+    for obj in objects:
+        while True:
+            current = cluster.get(str(obj["kind"]), str(obj["metadata"]["name"]))
+            reason = unready(current)
+            if reason is None:
+                out.detail(f"{_label(obj)} is ready")
+                break
+            if time.monotonic() >= deadline:
+                raise UnavailableError(
+                    f"{_label(obj)} was applied and is not ready after {patience:g} s: {reason}",
+                    hint="Wait longer, or see whether the hub's controller runs.",
+                )
+            time.sleep(POLL)
+
+
+def unready(obj: dict[str, Any]) -> str | None:
+    """Tell why *obj* is not ready; None if it is.
+
+    Kinds without a `Ready` condition are judged by the one they have (`Present` of an Image).
+    """
+    status = obj.get("status") or {}
+    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
+    found = conditions.get("Ready") or next(iter(conditions.values()), None)
+    if found is None:
+        return "the controller has not looked at it yet"
+    generation = (obj.get("metadata") or {}).get("generation")
+    if found.get("observedGeneration") not in {None, generation}:
+        return "the controller has not looked at the newest version yet"
+    if found.get("status") == "True":
+        return None
+    return str(found.get("message") or found.get("reason") or "no reason was given")
+
+
+def _seconds(text: str) -> float:
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"{text!r} is not a time", hint="Write 30s, 5m or 1h.")
+    return float(found[1]) * _UNIT[found[2] or "s"]

@@ -1,0 +1,114 @@
+"""The Image resources of a push: what the image says about itself, applied as the user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealoshub.cli import session
+from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundError, UnavailableError
+from sealoshub.imagehub import names as rules
+from sealoshub.imagehub.image import detail_from, image_from
+from sealoshub.registry.metadata import read_metadata
+
+if TYPE_CHECKING:
+    from sealoshub.cli.output import Output
+    from sealoshub.errors import SealosHubError
+    from sealoshub.kube import Object
+    from sealoshub.kube.cluster import Cluster
+    from sealoshub.registry.source import ImageSource
+
+KIND = "Image"
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which cluster, as whom, and whether it must be possible.
+
+    Args:
+        kubeconfig: Path, or None for the default place.
+        context: Context in it, or None for the current one.
+        must: Without a cluster that has the kind, fail instead of leaving a note.
+    """
+
+    kubeconfig: str | None
+    context: str | None
+    must: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one Image resource."""
+
+    name: str
+    outcome: str
+
+
+def apply(image: ImageSource, names: list[str], whose: Whose, out: Output) -> list[Applied]:
+    """Apply one Image resource for each of *names* (`org/repo:tag`).
+
+    Where it need not be possible, and there is no cluster that knows the kind, nothing is applied
+    and a note says why. A cluster that knows the kind and refuses is an error either way.
+
+    Raises:
+        SealosHubError: It had to be possible and was not, or the cluster refused.
+    """
+    cluster = _cluster(names, whose, out)
+    if cluster is None:
+        return []
+    with cluster:
+        done = []
+        for manifest in _manifests(image, names, out):
+            result = cluster.apply(manifest)
+            name = str(result.obj["metadata"]["name"])
+            out.detail(f"image.imagehub.sealos.io/{name} {result.outcome}")
+            done.append(Applied(name, result.outcome))
+        return done
+
+
+def _cluster(names: list[str], whose: Whose, out: Output) -> Cluster | None:
+    """Return the user's cluster if it knows the kind; else say why not."""
+    error: SealosHubError
+    try:
+        _check(names)
+        credential = session.cluster_credential(whose.kubeconfig, whose.context, out)
+        cluster = session.open_cluster(credential)
+    except (AuthenticationError, InvalidInputError) as exc:
+        _leave(exc, whose, out)
+        return None
+    try:
+        if cluster.supports(KIND):
+            return cluster
+        error = NotFoundError(
+            f"{cluster.server} does not know the kind {KIND} of imagehub.sealos.io",
+            hint="Choose the hub's cluster with --kubeconfig or --context.",
+        )
+    except (AuthenticationError, UnavailableError) as exc:
+        error = exc
+    cluster.close()
+    _leave(error, whose, out)
+    return None
+
+
+def _check(names: list[str]) -> None:
+    if not names:
+        raise InvalidInputError("an image without a tag has no Image resource")
+    for name in names:
+        rules.split_image(name)
+
+
+def _leave(error: SealosHubError, whose: Whose, out: Output) -> None:
+    """Raise *error* if there must be a resource, else say why there is none."""
+    # Somebody who named a kubeconfig wants to hear that it did not work.
+    if whose.must or whose.kubeconfig is not None or whose.context is not None:
+        raise error
+    out.note(f"no Image resource was applied: {error.message}")
+
+
+def _manifests(image: ImageSource, names: list[str], out: Output) -> list[Object]:
+    metadata = read_metadata(image)
+    for text in metadata.notes:
+        out.note(f"the image's own description is incomplete: {text}")
+    detail = detail_from(metadata.config_yaml, metadata.readme)
+    digest = image.root.descriptor.digest.text
+    return [image_from(name, digest, metadata.platforms, detail) for name in names]
