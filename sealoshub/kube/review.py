@@ -42,6 +42,12 @@ PAGE: Final = 500  # objects of one list answer
 
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
+_CUT_OFF: Final = (
+    httpx.ReadError,
+    httpx.WriteError,
+    httpx.RemoteProtocolError,
+    ConnectionError,
+)
 
 
 class ApiServer:
@@ -120,19 +126,35 @@ class ApiServer:
             DeniedError: It accepts it and lets the bearer not even ask.
             UnavailableError: No sensible answer in time.
         """
+        answer = await self._by_certificate(context)
+        if answer is None:
+            answer = await self._by_certificate(context)
+        if answer is None:
+            # Twice cut off with this certificate. If the server speaks to us, it is not down.
+            await self.self_subject_review()
+            raise AuthenticationError("the API server refuses connections with this certificate")
+        return answers.user(answers.checked(answer, "SelfSubjectReview"), "userInfo")
+
+    async def _by_certificate(self, context: ssl.SSLContext) -> tuple[int, bytes] | None:
+        """Ask once; None if the server cut the connection off without a word.
+
+        With TLS 1.3 the server judges a certificate after the handshake, while the request is
+        on its way already; the reset that follows may overtake its alert.
+        """
         path, body = _self_review()
         # A connection of its own: TLS authenticates connections, so they cannot be shared.
         client = self._make_client(context, connections=1)
         try:
             async with self._deadline():
-                answer = await self._send(client, "POST", path, {}, body)
+                return await self._send(client, "POST", path, {}, body)
         except UnavailableError as exc:
             if _refused_by_tls(exc):
                 raise AuthenticationError("the API server refused the client certificate") from exc
+            if isinstance(exc.__cause__, _CUT_OFF):
+                return None
             raise
         finally:
             await client.aclose()
-        return answers.user(answers.checked(answer, "SelfSubjectReview"), "userInfo")
 
     async def token_review(self, token: Secret, audiences: Sequence[str] = ()) -> TokenReview:
         """Return who the bearer of *token* is, when it is for one of *audiences*.
@@ -278,7 +300,8 @@ class ApiServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self._ca is None:
-            context.load_default_certs()
+            if self._server.startswith("https:"):
+                context.load_default_certs()
             return context
         content, _ = self._ca.read(_now())
         try:
@@ -378,7 +401,8 @@ class ApiServer:
         try:
             answer = await (client or self._pool()).send(request, stream=True)
             yield answer
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as exc:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError) as exc:
+            # OSError: a TLS alert that comes with the first read passes httpx as it is.
             # RuntimeError: a pool that was closed under a call, at shutdown.
             what = type(exc).__name__
             raise UnavailableError(f"the API server does not answer ({what})") from exc
