@@ -111,4 +111,15 @@ def _manifests(image: ImageSource, names: list[str], out: Output) -> list[Object
         out.note(f"the image's own description is incomplete: {text}")
     detail = detail_from(metadata.config_yaml, metadata.readme)
     digest = image.root.descriptor.digest.text
-    return [image_from(name, digest, metadata.platforms, detail) for name in names]
+    return [
+        image_from(
+            name,
+            digest,
+            metadata.platforms,
+            detail,
+            size=metadata.size,
+            image_id=metadata.image_id.text if metadata.image_id else None,
+            created=metadata.created,
+        )
+        for name in names
+    ]
