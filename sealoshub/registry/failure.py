@@ -118,7 +118,7 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
 
 def public_url(url: httpx.URL) -> str:
     """Return *url* without what may be secret: user, query, fragment."""
-    return str(url.copy_with(username="", password="", query=None, fragment=""))
+    return str(url.copy_with(username="", password="", query=None, fragment=None))
 
 
 def words(answer: Answer) -> str:

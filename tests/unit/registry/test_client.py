@@ -417,7 +417,7 @@ def test_secrets_of_urls_are_left_out() -> None:
     url = httpx.URL("https://user:planted@h/v2/x?_state=planted&X-Amz-Signature=planted#planted")
     error = from_answer(Answer("PUT", url, 400, httpx.Headers()))
     assert "planted" not in error.message
-    assert "https://h/v2/x" in error.message
+    assert error.message == "PUT https://h/v2/x was answered with 400"
 
 
 def test_malformed_header_is_not_quoted() -> None:
