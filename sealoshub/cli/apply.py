@@ -14,9 +14,11 @@ import typer
 from sealoshub.cli import options, session
 from sealoshub.cli.output import Format, Output, print_line
 from sealoshub.errors import InvalidInputError, NotFoundError, UnavailableError, UsageError
+from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
     from sealoshub.imagehub.documents import Document
+    from sealoshub.kube import ApplyResult
     from sealoshub.kube.cluster import Cluster
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -82,12 +84,20 @@ def apply(  # noqa: PLR0913  # one parameter per option
         credential = session.cluster_credential(kubeconfig, context, out)
         with session.open_cluster(credential) as cluster:
             for document in documents:
-                result = cluster.apply(document.obj, force=force_conflicts, dry_run=server_only)
+                result = _apply(cluster, document, force=force_conflicts, dry_run=server_only)
                 suffix = " (server dry run)" if server_only else ""
                 _tell(out, done, result.obj, f"{result.outcome}{suffix}")
             if patience is not None and not server_only:
                 _wait(cluster, [document.obj for document in documents], patience, out)
     out.result(None, {"objects": done})
+
+
+def _apply(cluster: Cluster, document: Document, *, force: bool, dry_run: bool) -> ApplyResult:
+    try:
+        return cluster.apply(document.obj, force=force, dry_run=dry_run)
+    except ConflictError as exc:
+        exc.hint = exc.hint or "Leave these fields away, or take them over: --force-conflicts."
+        raise
 
 
 def read_documents(names: list[str]) -> list[Document]:

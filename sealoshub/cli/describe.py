@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealoshub.cli import session
 from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundError, UnavailableError
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from sealoshub.kube.cluster import Cluster
     from sealoshub.registry.source import ImageSource
 
-KIND = "Image"
+KIND: Final = "Image"
+
+# Another manager than that of `sealoshub apply`: a server-side apply drops what its manager once
+# set and does not set again, so a push would delete what a person applied, and the reverse.
+FIELD_MANAGER: Final = "sealoshub-push"
+_OURS: Final = frozenset({FIELD_MANAGER, "imagehub-controller"})
+_WORDS: Final = frozenset(
+    {"keywords", "description", "icon", "authorIcon", "docs", "url", "actions"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,36 @@ def apply(image: ImageSource, names: list[str], whose: Whose, out: Output) -> li
     with cluster:
         done = []
         for manifest in _manifests(image, names, out):
-            result = cluster.apply(manifest)
-            name = str(result.obj["metadata"]["name"])
-            out.detail(f"image.imagehub.sealos.io/{name} {result.outcome}")
-            done.append(Applied(name, result.outcome))
+            kept = without_foreign_words(manifest, _current(cluster, manifest))
+            # Forced: what is pushed is a fact, whoever wrote the old digest down.
+            result = cluster.apply(kept, field_manager=FIELD_MANAGER, force=True)
+            done.append(Applied(str(result.obj["metadata"]["name"]), result.outcome))
         return done
+
+
+def without_foreign_words(manifest: Object, current: Object | None) -> Object:
+    """Leave out of *manifest* what a person has said about the image in his own words.
+
+    Facts (digest, platforms, size and so on) are always the push's; descriptive fields of
+    `spec.detail` belong to whoever wrote them by hand (`metadata.managedFields`).
+    """
+    if current is None:
+        return manifest
+    taken: set[str] = set()
+    for entry in current["metadata"].get("managedFields") or ():
+        if entry.get("manager") not in _OURS:
+            spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+            taken |= {name.removeprefix("f:") for name in spec.get("f:detail") or ()}
+    detail = manifest["spec"].get("detail") or {}
+    kept = {name: value for name, value in detail.items() if name not in taken & _WORDS}
+    return {**manifest, "spec": {**manifest["spec"], "detail": kept}}
+
+
+def _current(cluster: Cluster, manifest: Object) -> Object | None:
+    try:
+        return cluster.get(KIND, manifest["metadata"]["name"])
+    except NotFoundError:
+        return None
 
 
 def _cluster(names: list[str], whose: Whose, out: Output) -> Cluster | None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from sealoshub.cli import session
 from sealoshub.cli.tree import app
+from sealoshub.errors import NotFoundError
 from sealoshub.kube import ApplyResult, UserInfo
 from sealoshub.registry.auth import Credential
 from sealoshub.registry.login import LoginResult
@@ -99,6 +100,7 @@ class FakeCluster:
     outcome: str = "created"
     applied: list[dict[str, Any]] = field(default_factory=list)
     how: list[dict[str, Any]] = field(default_factory=list)
+    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
     server: str = "https://dev:6443"
 
     def __enter__(self) -> Self:
@@ -121,6 +123,12 @@ class FakeCluster:
         if self.error is not None:
             raise self.error
         return self.served
+
+    def get(self, _kind: str, name: str) -> dict[str, Any]:
+        """Return what is stored."""
+        if name not in self.stored:
+            raise NotFoundError(f"there is no {name}")
+        return self.stored[name]
 
     def apply(self, manifest: Mapping[str, Any], **how: Any) -> ApplyResult:  # noqa: ANN401  # recorded as it comes
         """Take the object down."""

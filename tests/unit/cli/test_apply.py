@@ -10,6 +10,7 @@ import pytest
 from sealoshub.cli import session
 from sealoshub.cli.apply import unready
 from sealoshub.errors import DeniedError
+from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,6 +151,15 @@ def test_denied(program: Program) -> None:
     result = program("apply", "-", stdin=ORGANIZATION)
     assert result.exit_code == 4
     assert "alice may not create organizations" in result.stderr
+
+
+def test_conflict(program: Program) -> None:
+    """A conflict keeps the server's words about manager and fields, and names the option."""
+    program.cluster.error = ConflictError('conflict with "kubectl": .spec.docs', reason="Conflict")
+    result = program("apply", "-", stdin=ORGANIZATION)
+    assert result.exit_code == 1
+    assert 'conflict with "kubectl": .spec.docs' in result.stderr
+    assert "--force-conflicts" in result.stderr
 
 
 def _with(**status: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON

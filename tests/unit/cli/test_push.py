@@ -210,6 +210,29 @@ def test_the_resource_is_applied(
     ]
 
 
+def test_words_of_people_are_kept(
+    run: Program, registry: FakeRegistry, layout: Layout, cluster: FakeCluster
+) -> None:
+    """A description that somebody applied by hand stays his; facts are the push's, by force."""
+    fields: dict[str, Any] = {
+        "f:spec": {"f:digest": {}, "f:detail": {"f:description": {}, "f:size": {}}}
+    }
+    cluster.stored["team.app.v1"] = {
+        "metadata": {
+            "managedFields": [
+                {"manager": "sealoshub", "fieldsV1": fields},
+                {"manager": "sealoshub-push", "fieldsV1": {"f:spec": {"f:detail": {"f:docs": {}}}}},
+            ]
+        }
+    }
+    assert run("push", layout.path, f"{registry.host}/team/app:v1").exit_code == 0
+    detail = cluster.applied[0]["spec"]["detail"]
+    assert "description" not in detail
+    assert detail["docs"] == "# Read me"
+    assert detail["size"] > 0
+    assert cluster.how == [{"field_manager": "sealoshub-push", "force": True}]
+
+
 def test_only_the_resource(
     run: Program, registry: FakeRegistry, layout: Layout, cluster: FakeCluster
 ) -> None:
