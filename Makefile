@@ -64,7 +64,8 @@ demo: venv ## Show a whole hub at work, on this machine
 bench: tools ## Measure speed and memory against stock clients
 	$(PYTEST) -p no:xdist --timeout 1800 tests/benchmarks
 
-docs: venv ## Check that the documentation names every command, option and error
+docs: venv ## Write the command reference, and check the documentation
+	@$(BIN)/python tests/tools/cli_reference.py
 	$(PYTEST) tests/unit/docs
 
 format: $(VENV)/.check ## Format the sources

@@ -26,17 +26,19 @@ LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 
 METADATA: Final = b"""\
-detail:
-  keywords:
-    - database
-    - test
-  description: A small image that the tests push
-  icon: https://example.com/icon.svg
-  docs: https://example.com/docs
-  actions:
-    - name: install
-      actionType: cmd
-      cmd: helm install small .
+apiVersion: imagehub.sealos.io/v1
+kind: Image
+spec:
+  detail:
+    keywords:
+      - database
+      - test
+    description: A small image that the tests push
+    icon: https://example.com/icon.svg
+    actions:
+      - name: install
+        actionType: cmd
+        cmd: helm install small .
 """
 README: Final = b"# Small\n\nA small image that the tests push.\n"
 

@@ -38,7 +38,7 @@ class DryRun(StrEnum):
 
 
 @app.command()
-def apply(  # noqa: PLR0913  # one parameter per option
+def apply(
     files: Annotated[
         list[str] | None,
         typer.Argument(metavar="[FILE]...", help="Files, directories, or - for standard input."),

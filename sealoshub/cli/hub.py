@@ -23,11 +23,14 @@ NOT_RUNNING: Final = 1
 DAY: Final = 24 * 3600  # seconds
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Run a hub on this machine, or the server side of one in a cluster.",
 )
-user_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Users of this hub.")
+user_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Users of this hub."
+)
 app.add_typer(user_app, name="user")
 
 DataOption = Annotated[
@@ -39,7 +42,7 @@ DataOption = Annotated[
 
 
 @app.command()
-def up(  # noqa: PLR0913  # one argument for each option
+def up(
     *,
     data: DataOption = None,
     foreground: Annotated[
@@ -148,7 +151,7 @@ def status(
 
 
 @user_app.command("add")
-def user_add(  # noqa: PLR0913  # one argument for each option
+def user_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Kubernetes user name.")],
     *,
     group: Annotated[
@@ -242,9 +245,9 @@ def api(
     port: Annotated[int, typer.Option(min=1, max=65535)],
 ) -> None:
     """Run the embedded API until SIGTERM (a part of `hub up`)."""
-    from sealoshub.hub.api import ApiConfig, serve  # noqa: PLC0415  # heavy
+    from sealoshub.hub.api.server import ApiConfig, serve  # noqa: PLC0415  # heavy
 
-    serve(ApiConfig(host="localhost", port=port, data=data))
+    serve(ApiConfig(data=data, port=port))
 
 
 @app.command(hidden=True)

@@ -87,7 +87,7 @@ def complete_kubeconfig(args: list[str], taking: set[str]) -> list[str]:
 
 
 @app.command(cls=LoginCommand)
-def login(  # noqa: PLR0913  # one parameter per option
+def login(
     host: Annotated[str, typer.Argument(metavar="HOST", help="The hub, name or name:port.")],
     *,
     kubeconfig: Annotated[
@@ -193,7 +193,7 @@ def _confirm(
     return found.user or offer.account, found.expires or end
 
 
-def _tell(  # noqa: PLR0913, PLR0917  # the parts of one sentence
+def _tell(  # noqa: PLR0917  # the parts of one sentence
     out: Output,
     host: str,
     who: str,

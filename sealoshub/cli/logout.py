@@ -22,7 +22,7 @@ REVOKE_SECONDS = 10.0  # a hub that is down must not keep anybody logged in here
 
 
 @app.command()
-def logout(  # noqa: PLR0913  # one parameter per option
+def logout(
     host: Annotated[
         str | None,
         typer.Argument(metavar="[HOST]", help="The hub. Default: the one you are logged in to."),

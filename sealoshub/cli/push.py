@@ -41,7 +41,7 @@ class CrOption(StrEnum):
 
 
 @app.command()
-def push(  # noqa: PLR0913  # one parameter per option
+def push(
     source: Annotated[
         str,
         typer.Argument(
@@ -179,7 +179,7 @@ def _watcher(format_: PushFormat, out: Output) -> Watcher:
     return progress.watcher(ndjson=format_ is PushFormat.NDJSON, quiet=out.quiet, say=out.note)
 
 
-def _send(  # noqa: PLR0913, PLR0917  # what the one call of the registry room takes
+def _send(  # noqa: PLR0917  # what the one call of the registry room takes
     client: Client,
     image: ImageSource,
     target: Reference,

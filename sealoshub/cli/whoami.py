@@ -53,7 +53,7 @@ class HubIdentity:
 
 
 @app.command()
-def whoami(  # noqa: PLR0913  # one parameter per option
+def whoami(
     host: Annotated[
         str | None,
         typer.Argument(metavar="[HOST]", help="The hub. Default: the one you are logged in to."),
