@@ -28,6 +28,7 @@ from sealoshub.hub.api import (
     writes,
 )
 from sealoshub.hub.api.rbac import Question
+from sealoshub.hub.api.reading import Shape
 from sealoshub.hub.api.tokens import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from sealoshub.hub.api.engine import Engine
     from sealoshub.hub.api.rbac import User
-    from sealoshub.hub.api.reading import Shape
     from sealoshub.hub.api.request import RequestInfo
     from sealoshub.hub.api.resources import Resource
 
@@ -155,10 +155,10 @@ async def _serve(engine: Engine, incoming: Request) -> Response:
     verdict = engine.rbac.authorize(user, question)
     if not verdict.allowed:
         raise authn.refusal(user, question, verdict.reason)
+    if not info.is_resource:
+        return _document(_Call(engine, incoming, info, user, query, Shape()))
     shape = reading.shape_of(incoming.headers.get("accept", ""), query)
     call = _Call(engine, incoming, info, user, query, shape)
-    if not info.is_resource:
-        return _document(call)
     resource = engine.resources.find(info.group, info.version, info.resource)
     _check_path(resource, info)
     if not resource.stored:
@@ -183,6 +183,8 @@ async def _serve(engine: Engine, incoming: Request) -> Response:
 
 def _check_path(resource: Resource, info: RequestInfo) -> None:
     """Refuse URLs that name no resource: wrong scope, unknown subresource, wrong method."""
+    if not info.name and info.verb in {"update", "patch"}:
+        raise status.method_not_allowed()
     inside = bool(info.namespace) and resource.key != "/namespaces"
     single = bool(info.name) or info.verb in {"update", "patch", "delete", "get"}
     if inside != resource.namespaced and (inside or single or info.verb == "create"):
@@ -270,7 +272,8 @@ async def _write(call: _Call, resource: Resource) -> Response:
     kind = bodies.media_type(call.request.headers.get("content-type", ""))
     patching = writes.PATCHES.get(kind, "") if verb == "patch" else ""
     if verb == "patch" and not patching:
-        accepted = ", ".join(writes.PATCHES)
+        offered = [k for k, v in writes.PATCHES.items() if v != "strategic" or not resource.custom]
+        accepted = ", ".join(offered)
         raise status.unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include:"
             f" {accepted}"
@@ -311,7 +314,7 @@ def _options(
         raise status.invalid("meta.k8s.io", "CreateOptions", "", [fault])
     level = query.get("fieldValidation", "")
     if level not in {"", "Ignore", "Warn", "Strict"}:
-        fault = status.unsupported("fieldValidation", level, ["Ignore", "Strict", "Warn"])
+        fault = status.unsupported("fieldValidation", level, ["", "Ignore", "Strict", "Warn"])
         raise status.invalid("meta.k8s.io", "CreateOptions", "", [fault])
     manager = query.get("fieldManager", "")
     faults: list[status.Cause] = []

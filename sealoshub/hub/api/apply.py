@@ -140,10 +140,10 @@ def apply_configuration(  # noqa: PLR0913  # the objects, and who changes what o
     _yield_fields(entries, difference, reset, force=force)
     entries = [e for e in entries if e.fields]
     if wanted:
-        previous = _find(live, manager)
-        unchanged = previous is not None and previous.fields == wanted and equal(base, merged)
-        if previous is not None and unchanged:
-            mine.time = previous.time
+        if live is not None and equal(base, merged):
+            # Nothing but ownership changes: Kubernetes then leaves the time as it was, or out.
+            previous = _find(live, manager)
+            mine.time = previous.time if previous is not None else ""
         entries.append(mine)
     _write(merged, entries)
     return merged
@@ -326,7 +326,7 @@ def _write(body: dict[str, Any], entries: list[_Entry]) -> None:
             "manager": entry.manager.name,
             "operation": entry.manager.operation,
             "apiVersion": entry.manager.version,
-            "time": entry.time,
+            **({"time": entry.time} if entry.time else {}),
             "fieldsType": "FieldsV1",
             "fieldsV1": fields.to_fields_v1(entry.fields),
         }

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from sealoshub.hub.api import protobuf
 from sealoshub.hub.api import schema as schemas
-from sealoshub.hub.api.status import bad_request, unsupported_media_type
+from sealoshub.hub.api.status import bad_request, invalid, invalid_value, unsupported_media_type
 from sealoshub.hub.api.validation import type_of
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ def parse(raw: bytes, content_type: str, duplicates: list[str]) -> Any:
     Raises:
         ApiError: 400 for what is no JSON or YAML, 415 for other media types.
     """
+    if content_type == protobuf.MEDIA_TYPE:
+        return protobuf.parse(raw)
     if content_type in YAML_TYPES and not raw.lstrip().startswith(b"{"):
         return _yaml(raw)
     if content_type not in JSON_TYPES | YAML_TYPES and not content_type.endswith("+json"):
         raise unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include:"
-            " application/json, application/yaml"
+            " application/json, application/yaml, application/vnd.kubernetes.protobuf"
         )
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -109,11 +112,18 @@ def check_object(resource: Resource, body: Any, *, kind: str | None = None) -> d
     wanted = kind or resource.kind
     given_kind, given_version = body.get("kind"), body.get("apiVersion")
     if resource.custom and not given_kind:
-        shown = json.dumps(body, separators=(",", ":"), sort_keys=True)[:512]
-        raise bad_request(f"Object 'Kind' is missing in '{shown}'")
+        shown = json.dumps(body, separators=(",", ":"))[:512]
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {wanted}): Object 'Kind' is"
+            f" missing in '{shown}' ({shown})"
+        )
+    if resource.custom and given_kind != wanted:
+        fault = invalid_value("kind", given_kind, f"must be {wanted}")
+        name = (body.get("metadata") or {}).get("name") or ""
+        raise invalid(str(given_version or "").rpartition("/")[0], str(given_kind), name, [fault])
     if given_kind not in (None, "", wanted):
         shown_kind = f"{given_kind} in version {json.dumps(given_version or '')}"
-        raise bad_request(f"{shown_kind} cannot be handled as a {wanted}")
+        raise bad_request(f"{shown_kind} cannot be handled as a {wanted}: unknown conversion")
     if given_version not in (None, "", resource.api_version) and kind is None:
         raise bad_request(
             f"the API version in the data ({given_version}) does not match the expected API"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.hub.api import metadata, rules
@@ -37,6 +38,16 @@ def fill(kind: str, body: Body) -> None:
         filler(body)
 
 
+def begin(kind: str, body: Body) -> None:
+    """Fill in what the server adds to a new object beyond its defaults, in place."""
+    if kind == "Namespace":
+        _fill_namespace(body)
+        body["spec"] = {"finalizers": ["kubernetes"]}
+        body["status"] = {"phase": "Active"}
+    elif kind == "CustomResourceDefinition":
+        establish(body)
+
+
 def faults(kind: str, body: Body, old: Body | None, schemas: Builtin) -> list[Cause]:
     """Return the faults of an object of a built-in kind that its schema does not find."""
     checker = _CHECKERS.get(kind)
@@ -58,8 +69,6 @@ def _fill_namespace(body: Body) -> None:
     labels = body["metadata"].setdefault("labels", {})
     if body["metadata"].get("name"):
         labels["kubernetes.io/metadata.name"] = body["metadata"]["name"]
-    body.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
-    body.setdefault("status", {}).setdefault("phase", "Active")
 
 
 def _fill_secret(body: Body) -> None:
@@ -67,14 +76,21 @@ def _fill_secret(body: Body) -> None:
     texts = body.pop("stringData", None)
     for key, text in (texts or {}).items():
         body.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
-    for key, text in (body.get("data") or {}).items():
+    for text in (body.get("data") or {}).values():
         try:
             base64.b64decode(text or "", validate=True)
         except (binascii.Error, ValueError) as exc:
             raise bad_request(
                 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at'
-                f" data.{key}"
+                f" input byte {_first_bad(text)}"
             ) from exc
+
+
+def _first_bad(text: str) -> int:
+    """Return where base64 ends to be base64, as Go counts it."""
+    found = re.match("[A-Za-z0-9+/]*={0,2}", text)
+    end = found.end() if found is not None else 0
+    return end if end < len(text) else len(text) // 4 * 4
 
 
 def _fill_role(body: Body) -> None:
@@ -82,9 +98,8 @@ def _fill_role(body: Body) -> None:
 
 
 def _fill_binding(body: Body) -> None:
-    reference = body.get("roleRef")
-    if isinstance(reference, dict):
-        reference["apiGroup"] = reference.get("apiGroup") or RBAC
+    reference = body.setdefault("roleRef", {})
+    reference["apiGroup"] = reference.get("apiGroup") or RBAC
     for subject in body.get("subjects") or ():
         if subject.get("kind") in {"User", "Group"}:
             subject["apiGroup"] = subject.get("apiGroup") or RBAC
@@ -170,10 +185,11 @@ def _check_secret(body: Body, old: Body | None, _schemas: Builtin) -> list[Cause
 
 def _check_rules(body: Body, _old: Body | None, _schemas: Builtin) -> list[Cause]:
     found: list[Cause] = []
+    verbs: list[Cause] = []
     for at, rule in enumerate(body.get("rules") or ()):
         field = f"rules[{at}]"
         if not rule.get("verbs"):
-            found.append(required(f"{field}.verbs", "verbs must contain at least one value"))
+            verbs.append(required(f"{field}.verbs"))
         if rule.get("nonResourceURLs"):
             if body["kind"] == "Role":
                 text = "namespaced rules cannot apply to non-resource URLs"
@@ -192,7 +208,7 @@ def _check_rules(body: Body, _old: Body | None, _schemas: Builtin) -> list[Cause
         if not rule.get("resources"):
             text = "resource rules must supply at least one resource"
             found.append(required(f"{field}.resources", text))
-    return found
+    return found + verbs
 
 
 def _check_binding(body: Body, old: Body | None, _schemas: Builtin) -> list[Cause]:
@@ -203,12 +219,17 @@ def _check_binding(body: Body, old: Body | None, _schemas: Builtin) -> list[Caus
         found.append(unsupported("roleRef.apiGroup", reference.get("apiGroup"), [RBAC]))
     if reference.get("kind") not in kinds:
         found.append(unsupported("roleRef.kind", reference.get("kind", ""), kinds))
-    if not reference.get("name"):
-        found.append(required("roleRef.name"))
     for at, subject in enumerate(body.get("subjects") or ()):
         found += _check_subject(subject, f"subjects[{at}]", body["kind"])
+    if not reference.get("name"):
+        found.append(required("roleRef.name"))
     if old is not None and old.get("roleRef") != reference:
-        found.append(invalid_value("roleRef", reference, "cannot change roleRef"))
+        shown = {
+            "APIGroup": reference.get("apiGroup"),
+            "Kind": reference.get("kind"),
+            "Name": reference.get("name"),
+        }
+        found.append(invalid_value("roleRef", shown, _IMMUTABLE))
     return found
 
 
@@ -225,7 +246,7 @@ def _check_subject(subject: Body, field: str, kind: str) -> list[Cause]:
                     invalid_value(f"{field}.name", subject["name"], text)
                     for text in metadata.dns_subdomain(subject["name"])
                 ]
-            if not subject.get("namespace"):
+            if kind == "ClusterRoleBinding" and not subject.get("namespace"):
                 found.append(required(f"{field}.namespace"))
         case "User" | "Group":
             if subject.get("apiGroup") != RBAC:
@@ -233,7 +254,18 @@ def _check_subject(subject: Body, field: str, kind: str) -> list[Cause]:
         case other:
             kinds = ["ServiceAccount", "User", "Group"]
             found.append(unsupported(f"{field}.kind", other or "", kinds))
-    del kind
+    return found
+
+
+def _check_lease(body: Body, _old: Body | None, _schemas: Builtin) -> list[Cause]:
+    spec = body.get("spec") or {}
+    found: list[Cause] = []
+    seconds, changes = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    if seconds is not None and seconds <= 0:
+        found.append(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
+    if changes is not None and changes < 0:
+        text = "must be greater than or equal to 0"
+        found.append(invalid_value("spec.leaseTransitions", changes, text))
     return found
 
 
@@ -343,6 +375,7 @@ _FILLERS: Final[dict[str, Callable[[Body], None]]] = {
     "CustomResourceDefinition": _fill_crd,
 }
 _CHECKERS: Final[dict[str, Callable[[Body, Body | None, "Builtin"], list[Cause]]]] = {
+    "Lease": _check_lease,
     "Secret": _check_secret,
     "ClusterRole": _check_rules,
     "Role": _check_rules,

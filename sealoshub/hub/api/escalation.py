@@ -51,7 +51,7 @@ def check(
             return
         found = rbac.role_rules(kind, namespace, role)
         if found is None:
-            raise not_found(GROUP, target, role)
+            raise not_found(GROUP, plural, role)  # Kubernetes names the binding here
         rules = found
     missing = uncovered(rbac.rules_for(user, namespace), rules)
     if missing:

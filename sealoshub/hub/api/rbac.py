@@ -162,7 +162,7 @@ class Rbac:
                 return Answer(allowed=True, reason=f"RBAC: allowed by {binding.shown()} to {shown}")
         if missing:
             text = missing[0] if len(missing) == 1 else f"[{', '.join(missing)}]"
-            return Answer(allowed=False, reason=f"RBAC: {text}")
+            return Answer(allowed=False, reason=f"rbac: RBAC: {text}")
         return Answer(allowed=False)
 
     def rules_for(self, user: User, namespace: str) -> list[Rule]:

@@ -190,7 +190,7 @@ def _number(query: Mapping[str, str], name: str) -> int:
     if not text:
         return 0
     if not text.isdecimal():
-        raise status.bad_request(f'invalid {name}: strconv.ParseInt: parsing "{text}"')
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     return int(text)
 
 

@@ -176,6 +176,7 @@ def builtin_resources(schemas: Builtin) -> list[Resource]:
             "serviceaccounts",
             "ServiceAccount",
             namespaced=True,
+            unconditional_update=True,
             short_names=("sa",),
             columns=(_AGE,),
             subresources={"token": "TokenRequest"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sealoshub.hub.api import authn
+from sealoshub.hub.api import authn, metadata
 from sealoshub.hub.api.rbac import MASTERS, Question, User
 from sealoshub.hub.api.status import Cause, bad_request, invalid, invalid_value
 
@@ -30,7 +30,8 @@ def answer(engine: Engine, user: User, body: Body, namespace: str) -> Body:
         ApiError: The review makes no sense.
     """
     body["status"] = _ANSWERS[body["kind"]](engine, user, body, namespace)
-    body["metadata"] = {"creationTimestamp": None, **body["metadata"]}
+    if body["kind"] == "SelfSubjectReview":
+        body["metadata"]["creationTimestamp"] = metadata.now()
     return body
 
 
@@ -46,7 +47,7 @@ def _token(engine: Engine, _user: User, body: Body, _namespace: str) -> Body:
     audiences = tuple(spec.get("audiences") or (engine.tokens.issuer,))
     found = authn.review(token, audiences, engine.tokens, engine.static)
     if found is None:
-        return {"user": {}, "error": "[invalid bearer token, Token has been invalidated]"}
+        return {"user": {}, "error": "invalid bearer token"}
     return {
         "authenticated": True,
         "user": found.user.info(),
@@ -62,7 +63,7 @@ def _subject_access(engine: Engine, _user: User, body: Body, _namespace: str) ->
             0, invalid_value("spec.user", "", "at least one of user or group must be specified")
         )
     if faults:
-        raise invalid(_AUTHORIZATION, body["kind"], "", faults)
+        raise invalid(_AUTHORIZATION, "", "", faults)
     asked = User(
         spec.get("user") or "",
         spec.get("uid") or "",
@@ -79,7 +80,7 @@ def _local_access(engine: Engine, user: User, body: Body, namespace: str) -> Bod
         text = "must match metadata.namespace"
         field = "spec.resourceAttributes.namespace"
         fault = invalid_value(field, attributes.get("namespace", ""), text)
-        raise invalid(_AUTHORIZATION, body["kind"], "", [fault])
+        raise invalid(_AUTHORIZATION, "", "", [fault])
     body["metadata"]["namespace"] = namespace
     return _subject_access(engine, user, body, namespace)
 
@@ -88,7 +89,7 @@ def _self_access(engine: Engine, user: User, body: Body, _namespace: str) -> Bod
     spec = body.get("spec") or {}
     faults = _faults(spec)
     if faults:
-        raise invalid(_AUTHORIZATION, body["kind"], "", faults)
+        raise invalid(_AUTHORIZATION, "", "", faults)
     return _verdict(engine, user, spec)
 
 
@@ -102,6 +103,7 @@ def _self_rules(engine: Engine, user: User, body: Body, _namespace: str) -> Body
             {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
             {"verbs": ["*"], "nonResourceURLs": ["*"]},
         ]
+    body["metadata"], body["spec"] = {}, {}  # as a real server answers
     resources, paths = [], []
     for rule in rules:
         if rule.get("resources"):

@@ -81,7 +81,7 @@ def _check(schema: Schema, rule: dict[str, Any], value: Any, old: Any, path: str
     try:
         program = compile_expression(rule["rule"])
     except CelSyntaxError as exc:
-        return [invalid_value(path, schema.type, f"rule compile error: {exc}")]
+        return [invalid_value(path or "<nil>", schema.type, f"rule compile error: {exc}")]
     env = {"self": value}
     if "oldSelf" in program.names:
         if rule.get("optionalOldSelf"):
@@ -94,10 +94,10 @@ def _check(schema: Schema, rule: dict[str, Any], value: Any, old: Any, path: str
         if program.evaluate(env) is True:
             return []
     except CelError as exc:
-        return [invalid_value(path, schema.type, f"{exc} evaluating rule: {shown}")]
+        return [invalid_value(path or "<nil>", schema.type, f"{exc} evaluating rule: {shown}")]
     detail = _message(rule, env) or str(rule.get("message") or f"failed rule: {text}").strip()
     at = rule.get("fieldPath", "")
-    return [_cause(schema, rule.get("reason"), value, detail, f"{path}{at}".removeprefix("."))]
+    return [_cause(schema, rule.get("reason"), value, detail, f"{path}{at}".removeprefix(".") or "<nil>")]
 
 
 def _message(rule: dict[str, Any], env: dict[str, Any]) -> str | None:

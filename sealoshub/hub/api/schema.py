@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -132,8 +132,11 @@ class Builtin:
         return made
 
     def custom(self, source: Mapping[str, Any], *, preserve: bool = False) -> Schema:
-        """Compile the schema of a CRD's version: `metadata` is Kubernetes' own."""
+        """Compile the schema of a CRD's version; of `metadata` it can only restrict the names."""
         made = self.compile(source)
+        meta, own = self.schema(META), made.properties.get("metadata")
+        if own is not None and own.properties:
+            meta = replace(meta, properties={**meta.properties, **own.properties})
         made.type = "object"
         made.preserve = made.preserve or preserve
         text = Schema(type="string")
@@ -141,7 +144,7 @@ class Builtin:
             **made.properties,
             "apiVersion": text,
             "kind": text,
-            "metadata": self.schema(META),
+            "metadata": meta,
         }
         return made
 

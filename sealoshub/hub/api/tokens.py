@@ -114,6 +114,7 @@ class Tokens:
             "metadata": {
                 "name": metadata["name"],
                 "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
                 "creationTimestamp": now(),
             },
             "spec": {
@@ -167,7 +168,9 @@ class Tokens:
             return {}
         kind, name = reference.get("kind"), reference.get("name", "")
         if kind != "Secret":
-            raise bad_request(f"cannot bind token for serviceaccount to type {kind}")
+            version = reference.get("apiVersion") or ""
+            shown = version if "/" in version else f"/{version}"
+            raise bad_request(f"cannot bind token to object of type {shown}, Kind={kind}")
         secret = self._store.get(SECRETS, namespace, name)
         if secret is None:
             raise not_found("", "secrets", name)

@@ -231,9 +231,21 @@ def _object(schema: Schema, value: dict[str, Any], old: Any, path: str) -> list[
     ]
     for name, item in value.items():
         child = schema.child(name)
-        if child is not None and not (not path and name == "metadata"):
+        if child is not None and not path and name == "metadata":
+            faults += _names(child, item)
+        elif child is not None:
             before = old.get(name, MISSING) if isinstance(old, dict) else MISSING
             faults += validate(child, item, before, child_path(path, name))
+    return faults
+
+
+def _names(schema: Schema, metadata: dict[str, Any]) -> list[Cause]:
+    """Return the faults of the only two fields of metadata that a CRD can restrict."""
+    faults: list[Cause] = []
+    for name in ("name", "generateName"):
+        child = schema.properties.get(name)
+        if child is not None and child.limits and name in metadata:
+            faults += validate(child, metadata[name], MISSING, f"metadata.{name}")
     return faults
 
 

@@ -146,6 +146,7 @@ def update(write: Write, body: Any, complaints: list[str]) -> tuple[int, Body]:
         _may_create(write)
         _track(write, None, new)
         return 201, _create(write, new)
+    _check_uid(write, new, old)
     version = new["metadata"].get("resourceVersion") or ""
     if not version and not write.resource.unconditional_update:
         text = "must be specified for an update"
@@ -252,14 +253,16 @@ def _create(write: Write, new: Body) -> Body:
         builtin_kinds.fill(resource.kind, mutated)
         if resource.group == RBAC:
             escalation.check(engine.rbac, write.user, resource.plural, mutated, None)
-    faults = metadata.validate_new(resource, mutated) + _validate(write, mutated, None)
+        if resource.key != CRDS:
+            builtin_kinds.begin(resource.kind, mutated)
+    faults = _validate(write, mutated, None, metadata.validate_new(resource, mutated))
     _fail(write, mutated, faults)
     named = replace(write, name=mutated["metadata"]["name"])
     write.warnings.extend(engine.policies.validate(named.attributes("CREATE", mutated, None)))
     if engine.store.get(resource.key, write.namespace, named.name) is not None:
         raise status.already_exists(resource.group, resource.plural, named.name)
     if resource.key == CRDS:
-        builtin_kinds.establish(mutated)
+        builtin_kinds.begin(resource.kind, mutated)
     if not write.dry_run:
         engine.store.put(resource.key, mutated, None)
     return mutated
@@ -268,12 +271,7 @@ def _create(write: Write, new: Body) -> Body:
 def _replace(write: Write, old: Body, new: Body, *, tracked: bool = False) -> Body:
     resource, engine = write.resource, write.engine
     made, before = new["metadata"], old["metadata"]
-    if made.get("uid") and made["uid"] != before["uid"]:
-        text = (
-            f"Precondition failed: UID in precondition: {made['uid']}, UID in object meta:"
-            f" {before['uid']}"
-        )
-        raise status.conflict(resource.group, resource.plural, write.name, text)
+    _check_uid(write, new, old)
     if not tracked:
         _track(write, old, new)
     version = made.get("resourceVersion")
@@ -286,7 +284,7 @@ def _replace(write: Write, old: Body, new: Body, *, tracked: bool = False) -> Bo
     _prepare_update(write, mutated, old)
     if resource.group == RBAC:
         escalation.check(engine.rbac, write.user, resource.plural, mutated, old)
-    faults = metadata.validate_change(mutated, old) + _validate(write, mutated, old)
+    faults = _validate(write, mutated, old, metadata.validate_change(mutated, old))
     _fail(write, mutated, faults)
     _keep_times(mutated, old)
     write.warnings.extend(engine.policies.validate(write.attributes("UPDATE", mutated, old)))
@@ -342,13 +340,20 @@ def _prepare_update(write: Write, new: Body, old: Body) -> None:
         new["metadata"]["generation"] = old["metadata"].get("generation", 1) + int(changed)
 
 
-def _validate(write: Write, new: Body, old: Body | None) -> list[status.Cause]:
+def _validate(
+    write: Write, new: Body, old: Body | None, found: list[status.Cause]
+) -> list[status.Cause]:
+    """Return all faults: those that were *found* in the metadata, then the schema's and rules'."""
     resource = write.resource
     before: Any = validation.MISSING if old is None else old
     if not resource.custom:
-        faults = validation.validate(resource.schema, new, before)
-        return faults or builtin_kinds.faults(resource.kind, new, old, write.engine.schemas)
-    faults = validation.validate(resource.schema, new, before)
+        faults = builtin_kinds.faults(resource.kind, new, old, write.engine.schemas)
+        if not faults:
+            # An empty list of rules is written null.
+            given = {key: value for key, value in new.items() if value is not None}
+            faults = validation.validate(resource.schema, given, before)
+        return found + faults
+    faults = found + validation.validate(resource.schema, new, before)
     if any(one.reason in validation.BLOCKING for one in faults):
         return [*faults, rules.NOT_CHECKED]
     return faults + rules.check_rules(resource.schema, new, before)
@@ -362,6 +367,8 @@ def _fail(write: Write, new: Body, faults: list[status.Cause]) -> None:
 
 def _decode(write: Write, body: Body, complaints: list[str]) -> None:
     found = [*complaints, *bodies.decode(write.resource, body)]
+    if not write.resource.custom:
+        builtin_kinds.fill(write.resource.kind, body)
     write.warnings.extend(bodies.complain(write.resource, write.level, found))
 
 
@@ -399,6 +406,13 @@ def _keep_times(new: Body, old: Body) -> None:
     }
     if equal(timeless(entries), timeless(before)) and equal(rest(new), rest(old)) and before:
         new["metadata"]["managedFields"] = before
+
+
+def _check_uid(write: Write, new: Body, old: Body) -> None:
+    given, stored = new["metadata"].get("uid"), old["metadata"]["uid"]
+    if given and given != stored:
+        text = f"Precondition failed: UID in precondition: {given}, UID in object meta: {stored}"
+        raise status.conflict(write.resource.group, write.resource.plural, write.name, text)
 
 
 def _check_name(write: Write, made: Body) -> None:
