@@ -218,7 +218,7 @@ class Connection:
 
 
 def _body(request: Request) -> Any:  # noqa: ANN401  # a dict or bytes, as the client wants it
-    if request.content_type == JSON:
+    if request.content_type in {JSON, MERGE}:
         return dict(request.body or {})
     return json.dumps(request.body).encode()
 
