@@ -60,7 +60,13 @@ class Person:
         """Return the environment of this person's shell."""
         keep = ("PATH", "LANG", "SSL_CERT_FILE", "TERM")
         base = {key: os.environ[key] for key in keep if key in os.environ}
-        return base | {"HOME": str(self.home), "KUBECONFIG": str(self.kubeconfig)}
+        own = {
+            "HOME": str(self.home),
+            "KUBECONFIG": str(self.kubeconfig),
+            # Else all three would share the credential file of whoever runs the demo.
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+        }
+        return base | own
 
 
 class DemoFailedError(Exception):
@@ -133,7 +139,7 @@ def hub(data: Path) -> Iterator[str]:
 def person(name: str, folder: Path, data: Path, *groups: str) -> Person:
     """Make a user of the hub."""
     home = folder / name
-    home.mkdir()
+    (home / "run").mkdir(parents=True, mode=0o700)
     file = home / "kubeconfig"
     flags = [word for group in groups for word in ("--group", group)]
     run(None, SEALOSHUB, "hub", "user", "add", name, *flags, "--data", data, "--out", file)
