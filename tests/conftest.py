@@ -66,6 +66,9 @@ def clean_environment(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -
             monkeypatch.delenv(name)
     home = next(_homes)
     home.mkdir()
+    (home / "run").mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(home))
+    # Without it the credential file would be that of this machine, in /run/containers.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
     monkeypatch.setenv("TZ", "UTC")
     return home
