@@ -153,7 +153,7 @@ class _Reader:
             plugin = self._mapping(entry, where)
             self._only(plugin, where, "name config")
             name = self._text(plugin, "name", f"{where}.name", "")
-            config = self._mapping(plugin.get("config") or {}, f"{where}.config")
+            config = self._section(plugin, "config", f"{where}.config")
             if not name and "name" not in plugin:
                 self.faults.append(f"{where}.name: is missing")
             found.append((name, config))
@@ -182,7 +182,7 @@ class _Reader:
         )
 
     def _lifetimes(self) -> Lifetimes:
-        raw = self._mapping(self._root.get("login") or {}, "login")
+        raw = self._section(self._root, "login", "login")
         self._only(raw, "login", "absolute_seconds idle_seconds")
         absolute = self._number(
             raw, "absolute_seconds", "login.absolute_seconds", Lifetimes().absolute, 60, 10**9
@@ -235,6 +235,9 @@ class _Reader:
             return raw
         self.faults.append(f"{where}: must be a mapping")
         return {}
+
+    def _section(self, raw: Mapping[str, object], key: str, where: str) -> Mapping[str, object]:
+        return {} if raw.get(key) is None else self._mapping(raw[key], where)
 
     def _only(self, raw: Mapping[str, object], where: str, known: str) -> None:
         for key in raw:
