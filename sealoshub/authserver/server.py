@@ -189,7 +189,7 @@ class TokenServer:
             up.cancel()
             yield
         finally:
-            server.should_exit = True
+            server.leave()
             await task
 
     async def _unready(self) -> list[str]:
@@ -241,11 +241,27 @@ class _Server(uvicorn.Server):
     def __init__(self, options: uvicorn.Config) -> None:
         super().__init__(options)
         self.up = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Accept no more connections and end when the requests under way are answered."""
+        self.should_exit = True
+        self._leaving.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say when connections are accepted."""
         await super().startup(sockets)
         self.up.set()
+
+    async def main_loop(self) -> None:
+        """Tick as uvicorn does, but leave at once and not with the next tick."""
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(super().main_loop()), loop.create_task(self._leaving.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ from sealoshub.authserver.request import RequestRefusedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-PLANTED = "-".join(("planted", "secret"))  # so that no line of this file holds it
+PLANTED = "planted-secret"
 TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 
 
