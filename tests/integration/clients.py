@@ -65,9 +65,11 @@ class StockClient:
             person: Who runs the client.
             host: `localhost:PORT` of the registry.
             secret: The password.
-            user: The account; default: the person's name.
+            user: The account; default: the person's name, of a ServiceAccount its last part,
+                because the user name of Basic authentication holds no colon (RFC 7617).
         """
-        words = {"host": host, "user": person.name if user is None else user}
+        account = person.name.rpartition(":")[2] if user is None else user
+        words = {"host": host, "user": account}
         return self._run(person, self.login, words, stdin=secret)
 
     def run_logout(self, person: Person, host: str) -> subprocess.CompletedProcess[str]:
