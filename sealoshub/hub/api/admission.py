@@ -198,16 +198,10 @@ class Policies:
             raise _refusal(seen, f"{head} denied request: {exc}", "Invalid") from exc
         warnings: list[str] = []
         for validation in policy.validations:
-            reason = validation.get("reason") or "Invalid"
-            try:
-                if validation["program"].evaluate(env) is True:
-                    continue
-                message = self._message(policy, validation, seen)
-            except CelError as exc:
-                if policy.fails_open:
-                    continue
-                text = validation["expression"].strip()
-                message, reason = f"expression '{text}' resulted in error: {exc}", "Invalid"
+            refusal = self._judge(policy, validation, env, seen)
+            if refusal is None:
+                continue
+            message, reason = refusal
             if "Deny" in binding.actions:
                 raise _refusal(seen, f"{head} denied request: {message}", reason)
             if "Warn" in binding.actions:
@@ -216,6 +210,20 @@ class Policies:
                     f" binding '{binding.name}': {message}"
                 )
         return warnings
+
+    def _judge(
+        self, policy: _Policy, validation: dict[str, Any], env: dict[str, Any], seen: Attributes
+    ) -> tuple[str, str] | None:
+        """Return why a validation refuses, and its reason; None if it does not."""
+        try:
+            if validation["program"].evaluate(env) is True:
+                return None
+            return self._message(policy, validation, seen), validation.get("reason") or "Invalid"
+        except CelError as exc:
+            if policy.fails_open:
+                return None
+            text = validation["expression"].strip()
+            return f"expression '{text}' resulted in error: {exc}", "Invalid"
 
     def _message(self, policy: _Policy, validation: dict[str, Any], seen: Attributes) -> str:
         program: Program | None = validation["messageProgram"]

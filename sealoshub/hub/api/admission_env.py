@@ -1,4 +1,6 @@
-"""What expressions of admission policies can see: `object`, `request`, `authorizer`, `variables`."""
+"""What expressions of policies can see: `object`, `request`, `authorizer`, `variables`."""
+
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
 
 from __future__ import annotations
 

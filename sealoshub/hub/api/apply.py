@@ -3,10 +3,11 @@
 After `merge/update.go` of structured-merge-diff and `util/managedfields` of apimachinery.
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import copy
-import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -132,7 +133,7 @@ def apply_configuration(  # noqa: PLR0913  # the objects, and who changes what o
     wanted = fields.without(fields.strip(fields.fields_of(schema, config)), reset)
     entries = [e for e in entries if e.manager.key != manager.key]
     mine = _Entry(manager, wanted, now())
-    merged = merge(schema, base, config)
+    merged: dict[str, Any] = merge(schema, base, config)
     owned = wanted.union(*(e.fields for e in entries))
     gone = fields.parents(last) - fields.parents(owned)
     _remove(schema, merged, gone, ())
@@ -165,8 +166,11 @@ def merge(schema: Schema, live: Any, config: Any) -> Any:
     return copy.deepcopy(config)
 
 
-def undeclared(schema: Schema, value: Any, path: str = "") -> list[str]:
-    """Return the fields of a configuration that the schema does not know, as apply words it."""
+def untyped(schema: Schema, value: Any, path: str = "") -> list[str]:
+    """Return what keeps a configuration from being applied, as apply words it.
+
+    Fields that the schema does not know, and two items of a list with the same key.
+    """
     found: list[str] = []
     if isinstance(value, dict):
         for name, item in value.items():
@@ -174,11 +178,16 @@ def undeclared(schema: Schema, value: Any, path: str = "") -> list[str]:
             if child is None:
                 found.append(f"{path}.{name}: field not declared in schema")
             else:
-                found += undeclared(child, item, f"{path}.{name}")
+                found += untyped(child, item, f"{path}.{name}")
     elif isinstance(value, list) and schema.items is not None:
+        seen: set[str] = set()
         for at, item in enumerate(value):
-            below = fields.show((fields.element_of(schema, item, at),))
-            found += undeclared(schema.items, item, f"{path}{below}")
+            element = fields.element_of(schema, item, at)
+            below = fields.show((element,))
+            if element in seen:
+                found.append(f"{path}: duplicate entries for key {below}")
+            seen.add(element)
+            found += untyped(schema.items, item, f"{path}{below}")
     return found
 
 
@@ -238,7 +247,7 @@ def _unshared(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-def _take(  # noqa: PLR0913  # the objects, and who changes what of them
+def _take(  # noqa: PLR0913, PLR0917  # the objects, and who changes what of them
     resource: Resource,
     old: dict[str, Any],
     new: dict[str, Any],
@@ -348,7 +357,7 @@ def _capped(entries: list[_Entry]) -> list[_Entry]:
     """Unite the oldest updaters, so that the list does not grow with every client's name."""
     updates = sorted(
         (e for e in entries if e.manager.operation == "Update"),
-        key=lambda e: (e.time or datetime.datetime.min.isoformat(), e.manager.key),
+        key=lambda e: (e.time, e.manager.key),
     )
     if len(updates) <= MOST_UPDATERS:
         return entries

@@ -1,5 +1,7 @@
 """Bodies of requests: JSON or YAML in, one object out, and what strict decoding complains about."""
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import json

@@ -344,21 +344,24 @@ def _check_crd(body: Body, old: Body | None, schemas: Builtin) -> list[Cause]:
         text = "must have exactly one version marked as storage version"
         found.append(invalid_value("spec.versions", versions, text))
     for at, version in enumerate(versions):
-        field = f"spec.versions[{at}].schema.openAPIV3Schema"
+        # Kubernetes keeps the schema of an only version in one place for all.
+        place = "spec.validation" if len(versions) == 1 else f"spec.versions[{at}].schema"
+        field = f"{place}.openAPIV3Schema"
         openapi = (version.get("schema") or {}).get("openAPIV3Schema")
         if openapi is None:
             found.append(required(field, "schemas are required"))
         else:
             found += rules.compile_faults(schemas.compile(openapi), field)
-    if old is not None:
-        before = old["spec"]
-        for word in ("group", "scope"):
-            if before.get(word) != spec.get(word):
-                found.append(invalid_value(f"spec.{word}", spec.get(word), _IMMUTABLE))
-        for word in ("plural", "kind"):
-            if before["names"].get(word) != names.get(word):
-                found.append(invalid_value(f"spec.names.{word}", names.get(word), _IMMUTABLE))
-    return found
+    return found if old is None else found + _check_crd_change(spec, old["spec"])
+
+
+def _check_crd_change(spec: Body, before: Body) -> list[Cause]:
+    names, old_names = spec.get("names") or {}, before["names"]
+    pairs = [(f"spec.{word}", spec.get(word), before.get(word)) for word in ("group", "scope")]
+    pairs += [
+        (f"spec.names.{word}", names.get(word), old_names.get(word)) for word in ("plural", "kind")
+    ]
+    return [invalid_value(field, new, _IMMUTABLE) for field, new, old in pairs if new != old]
 
 
 _FILLERS: Final[dict[str, Callable[[Body], None]]] = {
@@ -374,7 +377,7 @@ _FILLERS: Final[dict[str, Callable[[Body], None]]] = {
     "MutatingAdmissionPolicyBinding": _fill_policy_binding,
     "CustomResourceDefinition": _fill_crd,
 }
-_CHECKERS: Final[dict[str, Callable[[Body, Body | None, "Builtin"], list[Cause]]]] = {
+_CHECKERS: Final[dict[str, Callable[[Body, Body | None, Builtin], list[Cause]]]] = {
     "Lease": _check_lease,
     "Secret": _check_secret,
     "ClusterRole": _check_rules,

@@ -5,6 +5,8 @@ organisation may have 500 members), compares no int with a double (Kubernetes do
 optional values. The grammar is celpy's, so are the regular expressions (`cel_library.py`).
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import ast
@@ -292,10 +294,10 @@ def _quantified(decides: bool) -> Callable[..., bool]:  # noqa: FBT001  # exists
             except CelError as exc:
                 failure = failure or exc
                 continue
-            if value is decides:
-                return decides
             if not isinstance(value, bool):
                 failure = failure or no_overload("_||_" if decides else "_&&_")
+            elif value is decides:
+                return decides
         if failure is not None:
             raise failure
         return not decides

@@ -5,10 +5,13 @@ Regular expressions are RE2, by celpy, as in Kubernetes: `$` is the end of the t
 backtracks.
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
+import itertools
 import json
 import math
 import operator
@@ -72,9 +75,9 @@ def to_string(value: Any) -> str:  # noqa: PLR0911  # one line per type
             return str(value)
         case float():
             return format(value, "g") if value != int(value) else str(int(value))
-        case datetime.datetime():
+        case dt.datetime():
             return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-        case datetime.timedelta():
+        case dt.timedelta():
             return f"{value.total_seconds():g}s"
         case _:
             raise no_overload("string")
@@ -82,7 +85,7 @@ def to_string(value: Any) -> str:  # noqa: PLR0911  # one line per type
 
 def to_int(value: Any) -> int:
     """Return `int(value)`."""
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         return int(value.timestamp())
     if is_number(value) or isinstance(value, str):
         try:
@@ -113,19 +116,19 @@ def to_bool(value: Any) -> bool:
     raise no_overload("bool")
 
 
-def timestamp(value: Any) -> datetime.datetime:
+def timestamp(value: Any) -> dt.datetime:
     """Return `timestamp(value)` of an RFC 3339 text."""
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         return value
     try:
-        return datetime.datetime.fromisoformat(value)
+        return dt.datetime.fromisoformat(value)
     except (TypeError, ValueError):
         raise CelError(f"type conversion error from {value!r} to 'timestamp'") from None
 
 
-def duration(value: Any) -> datetime.timedelta:
+def duration(value: Any) -> dt.timedelta:
     """Return `duration(value)` of a text as Go writes it, `1h30m`."""
-    if isinstance(value, datetime.timedelta):
+    if isinstance(value, dt.timedelta):
         return value
     if not isinstance(value, str):
         raise no_overload("duration")
@@ -135,7 +138,7 @@ def duration(value: Any) -> datetime.timedelta:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise CelError(f"time: invalid duration {json.dumps(value)}")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return datetime.timedelta(seconds=sign * seconds)
+    return dt.timedelta(seconds=sign * seconds)
 
 
 def _format(text: str, arguments: list[Any]) -> str:
@@ -214,7 +217,7 @@ def _last_index_of(target: str | list[Any], item: Any) -> int:
 
 
 def _is_sorted(items: list[Any]) -> bool:
-    return not any(_LESS(right, left) for left, right in zip(items, items[1:], strict=False))
+    return not any(_LESS(right, left) for left, right in itertools.pairwise(items))
 
 
 def _extreme(items: list[Any], *, largest: bool) -> Any:
@@ -372,9 +375,9 @@ def call_method(target: Any, name: str, arguments: Sequence[Any]) -> Any:
         table = _STRING
     elif isinstance(target, list):
         table = _LIST
-    elif isinstance(target, datetime.datetime):
+    elif isinstance(target, dt.datetime):
         table = _TIME
-    elif isinstance(target, datetime.timedelta):
+    elif isinstance(target, dt.timedelta):
         table = _SPAN
     elif isinstance(target, Host):
         return target.call(name, arguments)

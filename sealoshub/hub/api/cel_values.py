@@ -4,9 +4,11 @@ CEL's values are plain Python values here, but CEL is stricter: a boolean is no 
 a string are never added, and equality of different types is false rather than an error.
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
@@ -78,7 +80,7 @@ def no_overload(name: str) -> CelError:
     return CelError(f"no such overload: {name}")
 
 
-def type_name(value: Any) -> str:  # noqa: PLR0911  # one line per type of the language
+def type_name(value: Any) -> str:  # noqa: C901, PLR0911, PLR0912  # one line per type of the language
     """Return the name of a value's type."""
     match value:
         case None:
@@ -101,9 +103,9 @@ def type_name(value: Any) -> str:  # noqa: PLR0911  # one line per type of the l
             return "type"
         case Optional():
             return "optional_type"
-        case datetime.datetime():
+        case dt.datetime():
             return "google.protobuf.Timestamp"
-        case datetime.timedelta():
+        case dt.timedelta():
             return "google.protobuf.Duration"
         case _:
             return type(value).__name__
@@ -142,7 +144,7 @@ def comparison(name: str, test: Callable[[Any, Any], bool]) -> Callable[[Any, An
     def compare(left: Any, right: Any) -> bool:
         if is_number(left) and is_number(right):
             return test(left, right)
-        ordered = (bool, str, bytes, datetime.datetime, datetime.timedelta)
+        ordered = (bool, str, bytes, dt.datetime, dt.timedelta)
         if type(left) is type(right) and isinstance(left, ordered):
             return test(left, right)
         raise no_overload(name)
@@ -153,10 +155,10 @@ def comparison(name: str, test: Callable[[Any, Any], bool]) -> Callable[[Any, An
 def add(left: Any, right: Any) -> Any:
     """Return `left + right`."""
     if isinstance(left, (str, bytes, list)) and type(left) is type(right):
-        return left + right
-    times = (datetime.datetime, datetime.timedelta)
+        return left + right  # type: ignore[operator]  # both are of the same type
+    times = (dt.datetime, dt.timedelta)
     if isinstance(left, times) and isinstance(right, times):
-        if isinstance(left, datetime.datetime) and isinstance(right, datetime.datetime):
+        if isinstance(left, dt.datetime) and isinstance(right, dt.datetime):
             raise no_overload("_+_")
         return left + right  # type: ignore[operator]  # two points in time are refused above
     return arithmetic("_+_", lambda a, b: a + b)(left, right)
@@ -164,11 +166,9 @@ def add(left: Any, right: Any) -> Any:
 
 def subtract(left: Any, right: Any) -> Any:
     """Return `left - right`."""
-    if isinstance(right, datetime.timedelta) and isinstance(
-        left, (datetime.datetime, datetime.timedelta)
-    ):
+    if isinstance(right, dt.timedelta) and isinstance(left, (dt.datetime, dt.timedelta)):
         return left - right
-    if isinstance(left, datetime.datetime) and isinstance(right, datetime.datetime):
+    if isinstance(left, dt.datetime) and isinstance(right, dt.datetime):
         return left - right
     return arithmetic("_-_", lambda a, b: a - b)(left, right)
 

@@ -1,5 +1,7 @@
 """Delete: preconditions, finalizers, what hangs on the deleted object, namespaces and CRDs."""
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import copy
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from sealoshub.hub.api.engine import Engine
     from sealoshub.hub.api.resources import Resource
     from sealoshub.hub.api.selectors import Selector
-    from sealoshub.hub.api.writes import Write
+    from sealoshub.hub.api.write_request import Write
 
 Body = dict[str, Any]
 _IMMORTAL: Final = frozenset({"default", "kube-public", "kube-system"})

@@ -161,9 +161,11 @@ def _aggregated(one: Resource) -> Body:
 
 
 def _subresources(one: Resource) -> dict[str, tuple[str, tuple[str, ...]]]:
-    found = {name: (kind, ("create",)) for name, kind in one.subresources.items()}
+    found: dict[str, tuple[str, tuple[str, ...]]] = {
+        name: (kind, ("create",)) for name, kind in one.subresources.items()
+    }
     if one.has_status:
-        found["status"] = (one.kind, _STATUS_VERBS)  # type: ignore[assignment]  # longer tuple
+        found["status"] = (one.kind, _STATUS_VERBS)
     if one.kind == "Namespace" and not one.group:
         found["finalize"] = ("Namespace", ("update",))
     return found

@@ -1,5 +1,7 @@
 """The API's state, wired together: store, resources, rights, policies, watchers."""
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import uuid
@@ -176,7 +178,11 @@ def open_engine(
         UnavailableError: The database cannot be opened.
     """
     made: list[Engine] = []
-    store = Store(database, lambda event: made[0].apply(event), keep_events=keep_events)
+
+    def apply(event: Event) -> None:
+        made[0].apply(event)  # the store is made before the engine that listens to it
+
+    store = Store(database, apply, keep_events=keep_events)
     schemas, rbac = Builtin(), Rbac()
     made.append(
         Engine(

@@ -5,6 +5,8 @@ writes them: `f:NAME` for a field, `k:{"name":"x"}` for an item of a `map` list,
 of a `set`.
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import json
@@ -65,7 +67,7 @@ def fields_of(schema: Schema, value: dict[str, Any]) -> Fields:
     """Return the fields that an applied configuration claims."""
     found: set[Path] = set()
     _collect(schema, value, (), found)
-    return frozenset(found)
+    return frozenset(found) - {()}
 
 
 def compare(schema: Schema, old: Any, new: Any) -> Difference:
@@ -160,7 +162,7 @@ def element_of(schema: Schema, item: Any, at: int) -> str:
 def is_leaf(schema: Schema, value: Any) -> bool:
     """Tell whether a value is owned as a whole."""
     if isinstance(value, dict):
-        return schema.atomic or (schema.preserve and not schema.properties)
+        return schema.atomic
     if isinstance(value, list):
         return schema.list_type == "atomic"
     return True
@@ -168,18 +170,15 @@ def is_leaf(schema: Schema, value: Any) -> bool:
 
 def _collect(schema: Schema, value: Any, path: Path, found: set[Path]) -> None:
     if is_leaf(schema, value):
-        if path:
-            found.add(path)
+        found.add(path)
     elif isinstance(value, dict):
         for name, item in value.items():
             child = schema.child(name)
             below = (*path, f"f:{name}")
-            if item is None or item == {} or child is None:
+            if item is None or item == {} or name not in schema.properties:
                 found.add(below)
             if child is not None and item is not None:
                 _collect(child, item, below, found)
-            if name not in schema.properties and isinstance(item, (dict, list)):
-                found.add(below)
     elif schema.items is not None:
         for at, item in enumerate(value):
             below = (*path, element_of(schema, item, at))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import secrets
 import uuid
@@ -48,7 +48,7 @@ _ANNOTATIONS_SIZE: Final = 256 * 1024  # bytes
 
 def now() -> str:
     """Return the time as `metav1.Time` writes it."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def begin(resource: Resource, body: dict[str, Any], namespace: str) -> None:
@@ -95,6 +95,12 @@ def validate_new(resource: Resource, body: dict[str, Any]) -> list[Cause]:
     metadata = body["metadata"]
     check = name_check(resource)
     faults: list[Cause] = []
+    if metadata.get("generateName"):
+        # A prefix may end where a name may not; what is appended puts that right.
+        prefix = metadata["generateName"]
+        faults += [
+            invalid_value("metadata.generateName", prefix, text) for text in check(prefix + "x")
+        ]
     if not metadata.get("name"):
         faults.append(required("metadata.name", "name or generateName is required"))
     else:
@@ -203,7 +209,7 @@ def _common(metadata: dict[str, Any]) -> list[Cause]:
         faults.append(Cause("FieldValueTooLong", text, "metadata.annotations"))
     for at, owner in enumerate(metadata.get("ownerReferences") or ()):
         faults += [
-            required_in(f"metadata.ownerReferences[{at}].{name}", name, owner)
+            _missing(f"metadata.ownerReferences[{at}].{name}", name)
             for name in ("apiVersion", "kind", "name", "uid")
             if not owner.get(name)
         ]
@@ -213,7 +219,7 @@ def _common(metadata: dict[str, Any]) -> list[Cause]:
     return faults
 
 
-def required_in(field: str, name: str, owner: dict[str, Any]) -> Cause:
-    """Return the fault of an owner reference that lacks *name*."""
-    text = "version must not be empty" if name == "apiVersion" else "must not be empty"
-    return invalid_value(field, owner.get(name, ""), text)
+def _missing(field: str, name: str) -> Cause:
+    if name == "apiVersion":
+        return invalid_value(field, "", "version must not be empty")
+    return required(field, "must not be empty")

@@ -4,6 +4,8 @@
 `fieldValidation`, and then leave validation to the server.
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import hashlib

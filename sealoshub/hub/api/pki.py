@@ -10,7 +10,7 @@ tokens.json                     hashes of users' bearer tokens
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import ipaddress
 import json
@@ -39,7 +39,7 @@ SERVER_DAYS: Final = 365
 # The server's certificate is made anew when less than this is left; `ensure_pki` runs at start.
 RENEW_DAYS: Final = 60
 # Clocks of two machines differ a little; a certificate that is valid "from now" is often too young.
-BACKDATE: Final = datetime.timedelta(minutes=5)
+BACKDATE: Final = dt.timedelta(minutes=5)
 
 
 def ensure_pki(folder: Path, *, hostnames: Sequence[str] = ()) -> None:
@@ -99,7 +99,7 @@ def issue_client_certificate(
     except ValueError as exc:
         raise InvalidInputError(f"user or group does not fit into a certificate: {exc}") from exc
     certificate = (
-        _builder(subject, authority.subject, key.public_key(), datetime.timedelta(seconds=seconds))
+        _builder(subject, authority.subject, key.public_key(), dt.timedelta(seconds=seconds))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
@@ -200,7 +200,7 @@ def _make_ca(folder: Path, name: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"sealoshub {name}")])
     certificate = (
-        _builder(subject, subject, key.public_key(), datetime.timedelta(days=CA_DAYS))
+        _builder(subject, subject, key.public_key(), dt.timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(ca=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -216,7 +216,7 @@ def _make_server(folder: Path, names: Sequence[str]) -> None:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sealoshub api")])
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     certificate = (
-        _builder(subject, authority.subject, key.public_key(), datetime.timedelta(days=SERVER_DAYS))
+        _builder(subject, authority.subject, key.public_key(), dt.timedelta(days=SERVER_DAYS))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -239,7 +239,7 @@ def _serves(certificate_file: Path, key_file: Path, names: Sequence[str]) -> boo
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (ValueError, x509.ExtensionNotFound):
         return False
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=RENEW_DAYS)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=RENEW_DAYS)
     present = set(extension.value)
     return certificate.not_valid_after_utc > soon and all(
         _alternative(name) in present for name in names
@@ -257,9 +257,9 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
-    life: datetime.timedelta,
+    life: dt.timedelta,
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -1,10 +1,12 @@
-"""Read bodies in Kubernetes' protobuf: kubectl's typed commands send nothing else.
+r"""Read bodies in Kubernetes' protobuf: kubectl's typed commands send nothing else.
 
-    "k8s\\x00" + runtime.Unknown{typeMeta, raw}
+    "k8s\x00" + runtime.Unknown{typeMeta, raw}
 
 The answer is JSON, which those clients accept. The messages are described by `protobuf.json`.
 https://protobuf.dev/programming-guides/encoding/
 """
+
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
 
 from __future__ import annotations
 

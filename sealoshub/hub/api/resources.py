@@ -1,9 +1,13 @@
 """Which resources are served: the built-in ones and those of the stored CRDs."""
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from sealoshub.hub.api.rules import has_rules
 
 if TYPE_CHECKING:
     from sealoshub.hub.api.schema import Builtin, Schema
@@ -70,6 +74,7 @@ class Resource:
         generation: Whether `metadata.generation` counts changes.
         path_names: Names are path segments (`system:admin`), not DNS names.
         subresources: Further subresources and their kinds.
+        has_rules: Whether the schema has rules in CEL.
     """
 
     group: str
@@ -96,6 +101,7 @@ class Resource:
     generation: bool = False
     path_names: bool = False
     subresources: dict[str, str] = field(default_factory=dict)
+    has_rules: bool = False
 
     @property
     def key(self) -> str:
@@ -122,7 +128,7 @@ _BINDING: Final = (
 def builtin_resources(schemas: Builtin) -> list[Resource]:
     """Return the resources that are there without any CRD."""
 
-    def make(  # noqa: PLR0913  # the columns of the table below
+    def make(  # the columns of the table below
         package: str,
         group: str,
         plural: str,
@@ -254,6 +260,16 @@ def builtin_resources(schemas: Builtin) -> list[Resource]:
             short_names=("crd", "crds"),
             has_status=True,
             generation=True,
+            empty={
+                "metadata": {},
+                "spec": {
+                    "group": "",
+                    "names": {"plural": "", "kind": ""},
+                    "scope": "",
+                    "versions": None,
+                },
+                "status": {},
+            },
             columns=(_CREATED,),
             categories=("api-extensions",),
         ),
@@ -365,6 +381,7 @@ def custom_resources(schemas: Builtin, crd: dict[str, Any]) -> list[Resource]:
                 list_kind=names.get("listKind") or f"{names['kind']}List",
                 selectable=tuple(one["jsonPath"] for one in version.get("selectableFields", ())),
                 generation=True,
+                has_rules=has_rules(schemas.compile(openapi)),
             )
         )
     return found

@@ -110,8 +110,7 @@ def _self_rules(engine: Engine, user: User, body: Body, _namespace: str) -> Body
             words = ("verbs", "apiGroups", "resources", "resourceNames")
             resources.append({word: rule[word] for word in words if rule.get(word)})
         if rule.get("nonResourceURLs"):
-            words = ("verbs", "nonResourceURLs")
-            paths.append({word: rule[word] for word in words if rule.get(word)})
+            paths.append({"verbs": rule["verbs"], "nonResourceURLs": rule["nonResourceURLs"]})
     return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
 
 

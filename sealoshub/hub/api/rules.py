@@ -1,5 +1,7 @@
 """The rules of CRDs: `x-kubernetes-validations`, evaluated where they stand in the schema."""
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +49,12 @@ def check_rules(schema: Schema, value: Any, old: Any = MISSING, path: str = "") 
             before = correlate(schema, old, item)
             faults += check_rules(schema.items, item, before, f"{path}[{at}]")
     return faults
+
+
+def has_rules(schema: Schema) -> bool:
+    """Tell whether a custom resource's schema has any rules."""
+    below = [*schema.properties.values(), schema.items, schema.additional]
+    return bool(schema.rules) or any(one is not None and has_rules(one) for one in below)
 
 
 def compile_faults(schema: Schema, path: str, seen: set[int] | None = None) -> list[Cause]:
@@ -97,7 +105,11 @@ def _check(schema: Schema, rule: dict[str, Any], value: Any, old: Any, path: str
         return [invalid_value(path or "<nil>", schema.type, f"{exc} evaluating rule: {shown}")]
     detail = _message(rule, env) or str(rule.get("message") or f"failed rule: {text}").strip()
     at = rule.get("fieldPath", "")
-    return [_cause(schema, rule.get("reason"), value, detail, f"{path}{at}".removeprefix(".") or "<nil>")]
+    return [
+        _cause(
+            schema, rule.get("reason"), value, detail, f"{path}{at}".removeprefix(".") or "<nil>"
+        )
+    ]
 
 
 def _message(rule: dict[str, Any], env: dict[str, Any]) -> str | None:

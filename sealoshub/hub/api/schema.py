@@ -5,6 +5,8 @@ From a schema follow pruning and defaulting (here), validation (`validation.py`)
 strategic merge (`patch.py`).
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import copy

@@ -1,5 +1,7 @@
 """Serve the API over TLS until SIGTERM."""
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import asyncio
@@ -58,7 +60,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, ending the watches first: they would keep it from ending for as long as they last."""
+    """uvicorn that ends the watches first, which would keep it from ending."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
         super().__init__(config)

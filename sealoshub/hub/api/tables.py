@@ -1,8 +1,10 @@
 """Tables: what `kubectl get` prints."""
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,7 +85,7 @@ def _row(resource: Resource, columns: list[Column], body: Body, include: str) ->
     return row
 
 
-def _cell(column: Column, body: Body) -> Any:
+def _cell(column: Column, body: Body) -> Any:  # noqa: PLR0911  # one line per type
     if column.path.startswith("computed:"):
         return _COMPUTED[column.path.removeprefix("computed:")](body)
     found = find(body, column.path)
@@ -118,9 +120,9 @@ def _text(value: Any) -> str:
 
 
 def find(body: Any, path: str) -> list[Any]:
-    """Return what a JSON path of kubectl's simple kind points to.
+    r"""Return what a JSON path of kubectl's simple kind points to.
 
-    Understood are `.a.b`, `.a\\.b`, `['a']`, `[0]`, `[*]` and `[?(@.a=="b")]`.
+    Understood are `.a.b`, `.a\.b`, `['a']`, `[0]`, `[*]` and `[?(@.a=="b")]`.
     """
     values = [body]
     for step in _STEP.finditer(path):
@@ -148,15 +150,15 @@ def _first(value: Any, key: str) -> Any:
 def age(time: str) -> str:
     """Return how long ago *time* was, as kubectl words it."""
     try:
-        then = datetime.datetime.fromisoformat(time)
+        then = dt.datetime.fromisoformat(time)
     except ValueError:
         return "<invalid>"
     if then.tzinfo is None:
         return "<invalid>"
-    return human_duration(int((datetime.datetime.now(datetime.UTC) - then).total_seconds()))
+    return human_duration(int((dt.datetime.now(dt.UTC) - then).total_seconds()))
 
 
-def human_duration(seconds: int) -> str:  # noqa: PLR0911  # the steps of HumanDuration
+def human_duration(seconds: int) -> str:  # noqa: C901, PLR0911  # the steps of HumanDuration
     """Return a duration in seconds as `k8s.io/apimachinery/pkg/util/duration` writes it."""
     if seconds < -1:
         return "<invalid>"

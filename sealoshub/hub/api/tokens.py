@@ -1,7 +1,7 @@
 """ServiceAccount tokens: TokenRequest makes them, authentication reads them.
 
-Claims as `pkg/serviceaccount/claims.go` of Kubernetes: the account's uid is in the token, so a token
-dies with its account even if another of that name is made.
+Claims as `pkg/serviceaccount/claims.go` of Kubernetes: the account's uid is in the token, so a
+token dies with its account even if another of that name is made.
 """
 
 from __future__ import annotations

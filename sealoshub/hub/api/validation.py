@@ -4,9 +4,11 @@ On updates a value that did not change is not judged again ("ratcheting", KEP-40
 stricter schema does not lock old objects.
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,7 +85,7 @@ def item_key(schema: Schema, item: dict[str, Any]) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def type_of(value: Any) -> str:
+def type_of(value: Any) -> str:  # noqa: PLR0911  # one line per type
     """Return the name of a JSON value's type as JSON Schema has it."""
     match value:
         case None:
@@ -161,12 +163,13 @@ def _text(limits: dict[str, Any], value: str, path: str) -> list[Cause]:
         text = f"{path} in body should be at least {shortest} chars long"
         faults.append(invalid_value(path, value, text))
     pattern = limits.get("pattern")
-    if pattern is not None and not _fits(value, pattern):
+    if pattern is not None and not faults and not _fits(value, pattern):
         text = f"{path} in body should match '{pattern}'"
         faults.append(invalid_value(path, value, text))
     if limits.get("format") == "date-time" and not _is_time(value):
         text = f"{path} in body must be of type date-time: {json.dumps(value)}"
-        faults.append(invalid_value(path, value, text))
+        shown = f"Invalid value: {json.dumps(value)}: {text}"
+        faults.append(Cause("FieldValueTypeInvalid", shown, path))
     return faults
 
 
@@ -179,7 +182,7 @@ def _fits(value: str, pattern: str) -> bool:
 
 def _is_time(value: str) -> bool:
     try:
-        datetime.datetime.fromisoformat(value)
+        dt.datetime.fromisoformat(value)
     except ValueError:
         return False
     return "T" in value or "t" in value

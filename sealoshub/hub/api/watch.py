@@ -107,7 +107,9 @@ class Request:
     render: Callable[[dict[str, Any]], dict[str, Any]]
 
 
-async def stream(store: Store, watchers: Broadcaster, wanted: Request) -> AsyncIterator[bytes]:
+async def stream(  # noqa: C901  # one loop over queue, bookmark and deadline
+    store: Store, watchers: Broadcaster, wanted: Request
+) -> AsyncIterator[bytes]:
     """Yield the events as JSON lines until the time is up or the server stops."""
     subscription = watchers.join(wanted.resource.key)
     try:
@@ -132,9 +134,9 @@ async def stream(store: Store, watchers: Broadcaster, wanted: Request) -> AsyncI
                 return
             if event is not None and event.version > seen:
                 seen = event.version
-                line = _event(wanted, event)
-                if line is not None:
-                    yield line
+                found = _event(wanted, event)
+                if found is not None:
+                    yield found
             if wanted.bookmarks and loop.time() >= bookmark:
                 if subscription.queue.empty():
                     seen = store.version  # nothing of this resource lies between

@@ -6,10 +6,12 @@
 Nothing here awaits, so that no other request comes between reading and writing an object.
 """
 
+# ruff: noqa: ANN401  # JSON and CEL values are whatever was sent
+
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.hub.api import (
@@ -22,21 +24,18 @@ from sealoshub.hub.api import (
     rules,
     status,
     validation,
+    write_request,
 )
-from sealoshub.hub.api.admission_env import Attributes
-from sealoshub.hub.api.authn import refusal
 from sealoshub.hub.api.cel_values import equal
 from sealoshub.hub.api.deletion import finish_if_emptied
 from sealoshub.hub.api.engine import CRDS, NAMESPACES
 from sealoshub.hub.api.rbac import GROUP as RBAC
-from sealoshub.hub.api.rbac import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealoshub.hub.api.engine import Engine
-    from sealoshub.hub.api.rbac import User
     from sealoshub.hub.api.resources import Resource
+    from sealoshub.hub.api.write_request import Write
 
 Body = dict[str, Any]
 PATCHES: Final = {
@@ -45,66 +44,6 @@ PATCHES: Final = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One write request.
-
-    Args:
-        engine: The API's state.
-        user: Who writes.
-        resource: What.
-        namespace: Where; empty for cluster scope.
-        name: Which; empty when creating.
-        subresource: `status`, or empty.
-        manager: Name of the field manager.
-        dry_run: Do everything but keep it.
-        level: `fieldValidation`.
-        force: For apply.
-        options: The options as policies see them.
-        warnings: Takes what to tell the client beside the answer.
-    """
-
-    engine: Engine
-    user: User
-    resource: Resource
-    namespace: str
-    name: str
-    subresource: str
-    manager: str
-    dry_run: bool
-    level: str
-    force: bool = False
-    options: Body = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def attributes(self, operation: Any, body: Body | None, old: Body | None) -> Attributes:
-        """Return the write as admission sees it."""
-        space = None
-        if self.namespace and self.resource.key != NAMESPACES:
-            space = self.engine.store.get(NAMESPACES, "", self.namespace)
-        return Attributes(
-            self.resource,
-            operation,
-            self.user,
-            self.namespace,
-            self.name,
-            body,
-            old,
-            self.subresource,
-            self.dry_run,
-            space,
-            self.options,
-        )
-
-    def stored(self) -> Body | None:
-        """Return the object as it is stored."""
-        return self.engine.store.get(self.resource.key, self.namespace, self.name)
-
-    def not_found(self) -> status.ApiError:
-        """Return the 404 for this object."""
-        return status.not_found(self.resource.group, self.resource.plural, self.name)
 
 
 def create(write: Write, body: Any, complaints: list[str]) -> Body:
@@ -121,7 +60,7 @@ def create(write: Write, body: Any, complaints: list[str]) -> Body:
     new = bodies.check_object(write.resource, body)
     _decode(write, new, complaints)
     made = new["metadata"]
-    _check_namespace(write, made)
+    write_request.check_namespace(write, made)
     named = replace(write, name=made.get("name") or "")
     _track(named, None, new)
     return _create(named, new)
@@ -138,15 +77,15 @@ def update(write: Write, body: Any, complaints: list[str]) -> tuple[int, Body]:
     """
     new = bodies.check_object(write.resource, body)
     _decode(write, new, complaints)
-    _check_name(write, new["metadata"])
+    write_request.check_name(write, new["metadata"])
     old = write.stored()
     if old is None:
         if not write.resource.create_on_update or write.subresource:
             raise write.not_found()
-        _may_create(write)
+        write_request.may_create(write)
         _track(write, None, new)
         return 201, _create(write, new)
-    _check_uid(write, new, old)
+    write_request.check_uid(write, new, old)
     version = new["metadata"].get("resourceVersion") or ""
     if not version and not write.resource.unconditional_update:
         text = "must be specified for an update"
@@ -192,7 +131,7 @@ def patch_object(write: Write, kind: str, content: Any, complaints: list[str]) -
         changed = patch.strategic_merge(write.resource.schema, current, content)
     new = bodies.check_object(write.resource, changed)
     _decode(write, new, complaints)
-    _check_name(write, new["metadata"])
+    write_request.check_name(write, new["metadata"])
     return 200, _replace(write, old, new)
 
 
@@ -201,9 +140,9 @@ def _apply(write: Write, old: Body | None, content: Any, complaints: list[str]) 
     config = bodies.check_object(resource, content)
     if not isinstance(content, dict) or not content.get("kind") or not content.get("apiVersion"):
         raise status.bad_request("error decoding patch: apiVersion and kind must be set")
-    _check_name(write, config["metadata"])
+    write_request.check_name(write, config["metadata"])
     bodies.complain(resource, write.level, complaints)
-    unknown = apply.undeclared(resource.schema, config)
+    unknown = apply.untyped(resource.schema, config)
     if unknown:
         shown = f"{write.namespace}/{write.name}; {resource.api_version}, Kind={resource.kind}"
         message = f"failed to create typed patch object ({shown}): {'; '.join(unknown)}"
@@ -222,7 +161,7 @@ def _apply(write: Write, old: Body | None, content: Any, complaints: list[str]) 
         return 200, _replace(write, old, new, tracked=True)
     if write.subresource:
         raise write.not_found()
-    _may_create(write)
+    write_request.may_create(write)
     return 201, _create(write, new)
 
 
@@ -234,11 +173,11 @@ def _normalize(resource: Resource, config: Body) -> None:
         builtin_kinds.fill(resource.kind, config)
 
 
-def _create(write: Write, new: Body) -> Body:
+def _create(write: Write, new: Body) -> Body:  # noqa: C901  # the pipeline, step by step
     resource, engine = write.resource, write.engine
     seen = write.attributes("CREATE", new, None)
     if write.namespace and resource.key != NAMESPACES:
-        _check_home(write, seen)
+        write_request.check_home(write, seen)
     if new["metadata"].get("resourceVersion"):
         message = "resourceVersion should not be set on objects to be created"
         raise status.ApiError(500, "", message)
@@ -271,7 +210,7 @@ def _create(write: Write, new: Body) -> Body:
 def _replace(write: Write, old: Body, new: Body, *, tracked: bool = False) -> Body:
     resource, engine = write.resource, write.engine
     made, before = new["metadata"], old["metadata"]
-    _check_uid(write, new, old)
+    write_request.check_uid(write, new, old)
     if not tracked:
         _track(write, old, new)
     version = made.get("resourceVersion")
@@ -354,6 +293,8 @@ def _validate(
             faults = validation.validate(resource.schema, given, before)
         return found + faults
     faults = found + validation.validate(resource.schema, new, before)
+    if not resource.has_rules:
+        return faults
     if any(one.reason in validation.BLOCKING for one in faults):
         return [*faults, rules.NOT_CHECKED]
     return faults + rules.check_rules(resource.schema, new, before)
@@ -406,57 +347,3 @@ def _keep_times(new: Body, old: Body) -> None:
     }
     if equal(timeless(entries), timeless(before)) and equal(rest(new), rest(old)) and before:
         new["metadata"]["managedFields"] = before
-
-
-def _check_uid(write: Write, new: Body, old: Body) -> None:
-    given, stored = new["metadata"].get("uid"), old["metadata"]["uid"]
-    if given and given != stored:
-        text = f"Precondition failed: UID in precondition: {given}, UID in object meta: {stored}"
-        raise status.conflict(write.resource.group, write.resource.plural, write.name, text)
-
-
-def _check_name(write: Write, made: Body) -> None:
-    _check_namespace(write, made)
-    if not made.get("name"):
-        made["name"] = write.name
-    elif made["name"] != write.name:
-        raise status.bad_request(
-            f"the name of the object ({made['name']}) does not match the name on the URL"
-            f" ({write.name})"
-        )
-
-
-def _check_namespace(write: Write, made: Body) -> None:
-    given = made.get("namespace") or ""
-    wanted = write.namespace if write.resource.namespaced else ""
-    if given and given != wanted:
-        if not write.resource.namespaced:
-            made.pop("namespace")
-            return
-        raise status.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-    if wanted:
-        made["namespace"] = wanted
-
-
-def _check_home(write: Write, seen: Attributes) -> None:
-    """Refuse objects in namespaces that are not there or are going (NamespaceLifecycle)."""
-    space = seen.namespace_object
-    if space is None:
-        raise status.not_found("", "namespaces", write.namespace)
-    if space["metadata"].get("deletionTimestamp"):
-        name = write.name or "Unknown"
-        text = (
-            f"unable to create new content in namespace {write.namespace} because it is being"
-            " terminated"
-        )
-        raise status.forbidden(write.resource.group, write.resource.plural, name, text)
-
-
-def _may_create(write: Write) -> None:
-    resource = write.resource
-    question = Question("create", resource.group, resource.plural, "", write.namespace, write.name)
-    answer = write.engine.rbac.authorize(write.user, question)
-    if not answer.allowed:
-        raise refusal(write.user, question, answer.reason)
