@@ -139,6 +139,7 @@ class FakeKubernetes:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or every answer waits 40 ms for an acknowledgement
     timeout = 30
     server: _Server
 
