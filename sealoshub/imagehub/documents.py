@@ -59,8 +59,9 @@ def parse(text: str, source: str) -> list[Document]:
     """
     documents: list[Document] = []
     wrong: list[str] = []
-    loader = _Loader(text)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
             if node is None:
@@ -80,7 +81,8 @@ def parse(text: str, source: str) -> list[Document]:
     except (RecursionError, ValueError) as exc:
         wrong.append(f"{source}: this is no YAML that can be read ({type(exc).__name__})")
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if wrong:
         more = len(wrong) - MAX_FAULTS
         shown = wrong[:MAX_FAULTS] + ([f"{source}: and {more} more"] if more > 0 else [])

@@ -53,11 +53,11 @@ class Cluster:
         self.namespace = credential.namespace
         self._files = KeyFiles()
         try:
-            rest = _rest_client(credential, self._files)
+            rest, failures = _rest_client(credential, self._files)
         except Exception as exc:
             self._files.close()
             raise InvalidInputError(f"{self.source}: cannot be used: {type(exc).__name__}") from exc
-        self._connection = Connection(rest, credential, again)
+        self._connection = Connection(rest, credential, again, failures)
 
     @classmethod
     def open(cls, credential: ClusterCredential) -> Self:
@@ -397,9 +397,13 @@ class Cluster:
         )
 
 
-def _rest_client(credential: ClusterCredential, files: KeyFiles) -> Any:  # noqa: ANN401  # untyped there
-    from kubernetes.client import Configuration  # noqa: PLC0415  # 0.3 s, not for --help
+def _rest_client(
+    credential: ClusterCredential, files: KeyFiles
+) -> tuple[Any, tuple[type[Exception], ...]]:
+    """Return the official client's transport, which is untyped, and what it raises."""
+    from kubernetes.client import ApiException, Configuration  # noqa: PLC0415  # 0.3 s
     from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415  # as above
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415  # as above
 
     settings = Configuration(host=credential.server.rstrip("/"))
     settings.verify_ssl = not credential.insecure_skip_tls_verify
@@ -413,7 +417,7 @@ def _rest_client(credential: ClusterCredential, files: KeyFiles) -> Any:  # noqa
     if credential.certificate_pem is not None and credential.key_pem is not None:
         settings.cert_file = files.add(credential.certificate_pem)
         settings.key_file = files.add(credential.key_pem.reveal().encode())
-    return RESTClientObject(settings)
+    return RESTClientObject(settings), (ApiException, HTTPError, OSError)
 
 
 def _key(manifest: Mapping[str, Any]) -> tuple[str, str, str | None]:

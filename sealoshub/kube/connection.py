@@ -62,6 +62,7 @@ class Connection:
         rest: The official client's `RESTClientObject`; its answers are urllib3's.
         credential: Whose token is sent.
         again: Reads the credential anew; None: it stays as it is.
+        failures: What *rest* raises when the network or TLS fails.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Connection:
         rest: Any,  # noqa: ANN401  # the official client has no types, and only cluster.py sees it
         credential: ClusterCredential,
         again: Callable[[], ClusterCredential] | None,
+        failures: tuple[type[Exception], ...],
     ) -> None:
+        self._failures = failures
         self.server = credential.server.rstrip("/")
         self._rest = rest
         self._token = credential.token
@@ -164,7 +167,7 @@ class Connection:
                 body=None if request.body is None else _body(request),
                 _request_timeout=(CONNECT_SECONDS, request.read_seconds),
             ).response
-        except Exception as exc:
+        except self._failures as exc:
             raise self._unreachable(request.what, exc) from exc
 
     def _renew(self, *, refused: bool) -> bool:
@@ -186,7 +189,7 @@ class Connection:
     def _read(self, response: Any, what: str) -> bytes:  # noqa: ANN401  # as in the constructor
         try:
             return bytes(response.read())
-        except Exception as exc:
+        except self._failures as exc:
             raise self._unreachable(what, exc) from exc
 
     def _lines(self, response: Any, what: str) -> Iterator[bytes]:  # noqa: ANN401  # as above
@@ -194,7 +197,7 @@ class Connection:
         while True:
             try:
                 chunk = response.read1()
-            except Exception as exc:
+            except self._failures as exc:
                 with self._lock:
                     wanted = response not in self._watches
                 if wanted:

@@ -1,0 +1,88 @@
+"""Image → its labels and its condition."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from sealoshub.errors import InvalidInputError, NotFoundError
+from sealoshub.imagehub import names
+from sealoshub.imagehub.controller.conditions import condition, status_patch
+from sealoshub.imagehub.controller.world import write_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealoshub.imagehub.controller.kinds import Picture
+    from sealoshub.imagehub.controller.world import World
+
+
+def desired_labels(image: Picture) -> dict[str, str | None]:
+    """Return the labels to change: None removes that of a keyword that the image lost.
+
+    Raises:
+        InvalidInputError: The image has no valid name.
+    """
+    wanted = names.labels_for(image.spec_name, image.keywords)
+    changes: dict[str, str | None] = {
+        key: value for key, value in wanted.items() if image.labels.get(key) != value
+    }
+    for key in image.labels:
+        if key.startswith(names.KEYWORD_LABEL) and key not in wanted:
+            changes[key] = None
+    return changes
+
+
+def desired_condition(
+    image: Picture, *, has_repository: bool, has_organization: bool, twin: str | None
+) -> Mapping[str, Any]:
+    """Return the Ready condition of *image*.
+
+    Args:
+        image: The image.
+        has_repository: Whether its Repository is there.
+        has_organization: Whether its Organization is there.
+        twin: Name of the canonical Image of the same tag, if this is not it.
+    """
+    if twin is not None:
+        message = f"Image {twin} has the same spec.name, and is the one that counts"
+        return condition("Ready", good=False, reason="Shadowed", message=message)
+    if not has_organization:
+        message = f"there is no Organization {image.path.partition('/')[0]}"
+        return condition("Ready", good=False, reason="NoOrganization", message=message)
+    if not has_repository:
+        message = f"the Repository {image.path} is being made"
+        return condition("Ready", good=False, reason="NoRepository", message=message)
+    return condition("Ready", good=True, reason="InRepository")
+
+
+def reconcile(world: World, name: str) -> None:
+    """Make the Image *name* true.
+
+    Raises:
+        SealosHubError: Something is not possible now; the caller tries again later.
+    """
+    image = world.images.get(name)
+    if image is None or image.deleting or not image.path:
+        return
+    with contextlib.suppress(InvalidInputError):  # an object older than the rules
+        if labels := desired_labels(image):
+            with contextlib.suppress(NotFoundError):
+                world.cluster.patch("Image", name, {"metadata": {"labels": labels}})
+    twins = [
+        other.object_name
+        for other in world.images.find(image.path)
+        if other.tag == image.tag and other.is_canonical and not image.is_canonical
+    ]
+    ready = desired_condition(
+        image,
+        has_repository=world.repository(image.path) is not None,
+        has_organization=world.organizations.get(image.path.partition("/")[0]) is not None,
+        twin=twins[0] if twins else None,
+    )
+    obj = {
+        "kind": "Image",
+        "metadata": {"name": name, "generation": image.generation},
+        "status": image.status,
+    }
+    write_status(world.cluster, obj, status_patch(obj, {}, [ready], world.moment()))

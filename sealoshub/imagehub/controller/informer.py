@@ -1,0 +1,158 @@
+"""A local copy of every object of one kind, kept true by a watch."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from sealoshub.errors import SealosHubError
+from sealoshub.kube import GoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealoshub.kube import Object
+    from sealoshub.kube.cluster import Cluster
+
+T = TypeVar("T")
+
+WATCH_SECONDS: Final = 300.0  # then the watch is opened anew; a dead connection lasts no longer
+FIRST_RETRY: Final = 0.1  # seconds
+LAST_RETRY: Final = 2.0  # seconds; a restarted API server is noticed at once
+
+_log = logging.getLogger("sealoshub.controller")
+
+
+class Informer(Generic[T]):
+    """List a kind, watch it, and tell about every change.
+
+    It is a class because the copy, its index and the thread that keeps them belong together. The
+    copy is read by other threads.
+
+    Args:
+        cluster: Where.
+        kind: What.
+        keep: Turns an object into what is kept of it, which for images is little.
+        index: The key under which `find` finds it; None for none.
+        namespace: Where; None: everywhere.
+        label_selector: Only objects with these labels.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is a fact about one watch, given by keyword
+        self,
+        cluster: Cluster,
+        kind: str,
+        *,
+        keep: Callable[[Object], T],
+        index: Callable[[T], str | None] = lambda _: None,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+    ) -> None:
+        self.kind = kind
+        self._cluster = cluster
+        self._keep = keep
+        self._index_of = index
+        self._namespace = namespace
+        self._selector = label_selector
+        self._lock = threading.Lock()
+        self._objects: dict[str, T] = {}
+        self._index: dict[str, dict[str, T]] = {}
+        self._handlers: list[Callable[[T], None]] = []
+        self.synced = threading.Event()
+
+    def on_change(self, handler: Callable[[T], None]) -> None:
+        """Call *handler* with the object of every change, also with one that is gone.
+
+        A change of the index key calls it with the old object as well. Before `run` only.
+        """
+        self._handlers.append(handler)
+
+    def get(self, name: str, namespace: str = "") -> T | None:
+        """Return what is kept of an object, or None."""
+        with self._lock:
+            return self._objects.get(f"{namespace}/{name}")
+
+    def find(self, key: str) -> list[T]:
+        """Return every object whose index key is *key*."""
+        with self._lock:
+            return list(self._index.get(key, {}).values())
+
+    def all(self) -> list[T]:
+        """Return every object."""
+        with self._lock:
+            return list(self._objects.values())
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep the copy true until *stop*. Failures are waited out."""
+        version: str | None = None
+        delay = FIRST_RETRY
+        while not stop.is_set():
+            try:
+                if version is None:
+                    version = self._relist()
+                for event, obj in self._cluster.watch(
+                    self.kind,
+                    self._namespace,
+                    resource_version=version,
+                    timeout=WATCH_SECONDS,
+                    label_selector=self._selector,
+                ):
+                    version = str(obj["metadata"]["resourceVersion"])
+                    delay = FIRST_RETRY
+                    self._take(event, obj)
+                    if stop.is_set():
+                        return
+            except GoneError:
+                version = None
+            except SealosHubError as exc:
+                if not stop.is_set():
+                    _log.warning("%s; again in %.1f s", exc.message, delay)
+                stop.wait(delay)
+                delay = min(delay * 2, LAST_RETRY)
+
+    def _relist(self) -> str:
+        items, version = self._cluster.snapshot(
+            self.kind, self._namespace, label_selector=self._selector
+        )
+        found = {_key(item): self._keep(item) for item in items}
+        with self._lock:
+            gone = [name for name in self._objects if name not in found]
+        for name in gone:
+            self._change(name, None)
+        for name, kept in found.items():
+            self._change(name, kept)
+        self.synced.set()
+        return version
+
+    def _take(self, event: str, obj: Object) -> None:
+        if event in {"ADDED", "MODIFIED"}:
+            self._change(_key(obj), self._keep(obj))
+        elif event == "DELETED":
+            self._change(_key(obj), None)
+
+    def _change(self, name: str, new: T | None) -> None:
+        with self._lock:
+            old = self._objects.pop(name, None)
+            old_key = None if old is None else self._index_of(old)
+            if old_key is not None:
+                group = self._index[old_key]
+                del group[name]
+                if not group:
+                    del self._index[old_key]
+            new_key = None
+            if new is not None:
+                self._objects[name] = new
+                new_key = self._index_of(new)
+                if new_key is not None:
+                    self._index.setdefault(new_key, {})[name] = new
+        moved = old is not None and (new is None or old_key != new_key)
+        for obj in ((old,) if moved else ()) + ((new,) if new is not None else ()):
+            if obj is not None:
+                for handler in self._handlers:
+                    handler(obj)
+
+
+def _key(obj: Object) -> str:
+    meta: dict[str, Any] = obj["metadata"]
+    return f"{meta.get('namespace') or ''}/{meta['name']}"

@@ -1,0 +1,175 @@
+"""What the controller keeps of each kind, and the objects of its own that it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sealoshub.imagehub import names
+from sealoshub.imagehub.rights import CLUSTER_ROLE_OF, VERBS_OF_ROLE, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sealoshub.imagehub.controller.subjects import Subject
+    from sealoshub.kube import Object
+
+FIELD_MANAGER: Final = "imagehub-controller"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+OURS: Final = f"{MANAGED_BY}={FIELD_MANAGER}"  # selector
+# An annotation, because the name of a repository can be longer than a label.
+REPOSITORY_NOTE: Final = f"{names.GROUP}/repository"
+ORGANIZATION_UID_NOTE: Final = f"{names.GROUP}/organization-uid"
+_RBAC: Final = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is kept of an Image: little, because there are many and their docs are long.
+
+    Args:
+        object_name: `metadata.name`.
+        path: `org/repo`; empty if `spec.name` is missing or malformed.
+        tag: The tag.
+        size: Bytes, or None.
+        created: When it was built, else when the resource was made; RFC 3339.
+        digest: Or an empty string.
+        creator: Kubernetes user name, or an empty string.
+        labels: All of them.
+        keywords: Of `spec.detail`.
+        generation: `metadata.generation`.
+        status: As it is; small.
+        deleting: Whether it is on its way out.
+    """
+
+    object_name: str
+    path: str
+    tag: str
+    size: int | None
+    created: str
+    digest: str
+    creator: str
+    labels: Mapping[str, str]
+    keywords: tuple[str, ...]
+    generation: int | None
+    status: Mapping[str, Any]
+    deleting: bool
+
+    @property
+    def spec_name(self) -> str:
+        """`org/repo:tag`."""
+        return f"{self.path}:{self.tag}"
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether its name is the one that the rules derive, and not the folded one."""
+        return self.object_name == names.object_name(self.spec_name)
+
+
+def picture(obj: Object) -> Picture:
+    """Return what is kept of an Image."""
+    meta, spec = obj["metadata"], obj.get("spec") or {}
+    detail = spec.get("detail") or {}
+    path, _, tag = str(spec.get("name") or "").partition(":")
+    size = detail.get("size")
+    return Picture(
+        object_name=meta["name"],
+        path=path if tag else "",
+        tag=tag,
+        size=size if isinstance(size, int) else None,
+        created=str(detail.get("creatTime") or meta.get("creationTimestamp") or ""),
+        digest=str(spec.get("digest") or ""),
+        creator=str(spec.get("creator") or ""),
+        labels=dict(meta.get("labels") or {}),
+        keywords=tuple(str(word) for word in detail.get("keywords") or ()),
+        generation=meta.get("generation"),
+        status=obj.get("status") or {},
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+def whole(obj: Object) -> Object:
+    """Return the object without `managedFields`, which is most of a small one."""
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
+
+
+def organization_of(obj: Object) -> str | None:
+    """Return the organisation that an object of ours is labelled with."""
+    label = (obj["metadata"].get("labels") or {}).get(names.ORGANIZATION_LABEL)
+    return str(label) if label else None
+
+
+def spec_path(obj: Object) -> str:
+    """Return `org/repo` of a Repository; empty if it has no name."""
+    return str((obj.get("spec") or {}).get("name") or "")
+
+
+def path_of_grant(obj: Object) -> str | None:
+    """Return `org/repo` that a Role or RoleBinding of ours is for; None: the whole organisation."""
+    note = (obj["metadata"].get("annotations") or {}).get(REPOSITORY_NOTE)
+    return str(note) if note else None
+
+
+def namespace(organization: Object) -> Object:
+    """Return the namespace of *organization*."""
+    meta = organization["metadata"]
+    name = str(meta["name"])
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": names.organization_namespace(name),
+            "labels": {names.ORGANIZATION_LABEL: name, MANAGED_BY: FIELD_MANAGER},
+            "annotations": {ORGANIZATION_UID_NOTE: str(meta["uid"])},
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": "Organization",
+                    "name": name,
+                    "uid": str(meta["uid"]),
+                }
+            ],
+        },
+    }
+
+
+def organization_binding(name: str, role: Role, subjects: Sequence[Subject]) -> Object:
+    """Return the RoleBinding of one role in the organisation *name*."""
+    return _binding(
+        _meta(name, CLUSTER_ROLE_OF[role]), "ClusterRole", CLUSTER_ROLE_OF[role], subjects
+    )
+
+
+def repository_grants(path: str, role: Role, subjects: Sequence[Subject]) -> tuple[Object, Object]:
+    """Return the Role of one role in the repository *path*, and its RoleBinding."""
+    organization, _, repository = path.partition("/")
+    meta = _meta(organization, f"imagehub:{role}:{repository}", path)
+    rule = {
+        "apiGroups": [names.GROUP],
+        "resources": ["repositories"],
+        "resourceNames": [repository],
+        "verbs": [str(verb) for verb in VERBS_OF_ROLE[role]],
+    }
+    allowed = {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": meta, "rules": [rule]}
+    return allowed, _binding(meta, "Role", str(meta["name"]), subjects)
+
+
+def _meta(organization: str, name: str, path: str | None = None) -> dict[str, Any]:
+    meta: dict[str, Any] = {
+        "name": name,
+        "namespace": names.organization_namespace(organization),
+        "labels": {names.ORGANIZATION_LABEL: organization, MANAGED_BY: FIELD_MANAGER},
+    }
+    if path is not None:
+        meta["annotations"] = {REPOSITORY_NOTE: path}
+    return meta
+
+
+def _binding(meta: Mapping[str, Any], kind: str, role: str, subjects: Sequence[Subject]) -> Object:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": dict(meta),
+        "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": role},
+        "subjects": [subject.manifest() for subject in subjects],
+    }

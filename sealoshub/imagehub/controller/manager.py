@@ -1,0 +1,153 @@
+"""Run the controller: informers fill the queue, workers empty it, a lease says who may."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from sealoshub.errors import SealosHubError
+from sealoshub.imagehub import names
+from sealoshub.imagehub.controller import health, image, login, organization, repository
+from sealoshub.imagehub.controller.lease import Leader, Timing
+from sealoshub.imagehub.controller.queue import KeyQueue
+from sealoshub.imagehub.controller.wiring import Key, add_all, connect
+from sealoshub.imagehub.controller.world import open_world
+from sealoshub.kube import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealoshub.imagehub.controller.world import World
+    from sealoshub.kube.cluster import Cluster
+
+WORKERS: Final = 4  # the API server takes 300 writes a second in parallel; more do not help
+RESYNC_SECONDS: Final = 3600.0  # everything is looked at again, should a change have been missed
+JOIN_SECONDS: Final = 0.1
+
+_log = logging.getLogger("sealoshub.controller")
+
+
+def run(  # noqa: PLR0913  # what a program decides, given by keyword
+    cluster: Cluster,
+    *,
+    stop: threading.Event,
+    identity: str = "",
+    leader_election: bool = False,
+    health_port: int | None = None,
+    health_host: str = "localhost",
+    timing: Timing | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Keep the cluster true to the hub's resources until *stop*.
+
+    It may be killed at any moment: nothing is kept outside of the cluster, and every step is done
+    again if it has to be.
+
+    Args:
+        cluster: With the rights of `imagehub:controller`.
+        stop: Ends it; all threads are gone when this returns.
+        identity: Who this replica is, for the lease.
+        leader_election: Work only while holding the Lease `imagehub-controller`.
+        health_port: Serve `/healthz` and `/readyz` here; 0 chooses a port, None serves nothing.
+        health_host: Where to listen for that.
+        timing: Of the lease.
+        now: The time, for conditions and for logins that end.
+
+    Raises:
+        UnavailableError: The lease was lost; another replica works now.
+        UsageError: The health port is taken.
+    """
+    world = open_world(cluster, now)
+    queue: KeyQueue[Key] = KeyQueue()
+    connect(world, queue)
+    over = threading.Event()  # of our threads; *stop* is the caller's
+
+    def ready() -> bool:
+        return all(informer.synced.is_set() for informer in world.informers())
+
+    with ExitStack() as stack:
+        if health_port is not None:
+            port = stack.enter_context(health.serving(health_host, health_port, ready))
+            _log.info("health at http://%s:%d", health_host, port)
+        threads = [
+            threading.Thread(
+                target=informer.run, args=(over,), name=f"watch-{informer.kind}", daemon=True
+            )
+            for informer in world.informers()
+        ]
+        for thread in threads:
+            thread.start()
+        stack.callback(_join, cluster, threads, over, queue)
+        leader = None
+        if leader_election:
+            leader = Leader(cluster, names.HUB_NAMESPACE, identity, timing=timing or Timing())
+            if not leader.acquire(stop):
+                return
+            stack.callback(leader.release)
+        while not ready():
+            if stop.wait(0.02):
+                return
+        _log.info("the cluster is read; %d keys to look at", len(queue))
+        for number in range(WORKERS):
+            worker = threading.Thread(
+                target=_work, args=(world, queue), name=f"worker-{number}", daemon=True
+            )
+            worker.start()
+            threads.append(worker)
+        resync = threading.Thread(target=_resync, args=(world, queue, over), daemon=True)
+        resync.start()
+        threads.append(resync)
+        if leader is not None:
+            leader.hold(stop)
+        else:
+            stop.wait()
+
+
+def _join(
+    cluster: Cluster, threads: list[threading.Thread], over: threading.Event, queue: KeyQueue[Key]
+) -> None:
+    over.set()
+    queue.close()
+    while any(thread.is_alive() for thread in threads):
+        # Again and again: a watch may have been opened a moment after the last time.
+        cluster.stop_watches()
+        for thread in threads:
+            thread.join(JOIN_SECONDS)
+
+
+def _work(world: World, queue: KeyQueue[Key]) -> None:
+    while (key := queue.get()) is not None:
+        try:
+            again = _reconcile(world, key)
+        except ConflictError as exc:
+            _log.info("%s %s: %s", *key, exc.message)  # somebody was faster; look again
+            queue.failed(key)
+        except SealosHubError as exc:
+            _log.warning("%s %s: %s; again in %.2f s", *key, exc.message, queue.failed(key))
+        except Exception:  # noqa: BLE001  # a defect with one object must not stop the work on all others
+            _log.exception("%s %s: again in %.2f s", *key, queue.failed(key))
+        else:
+            queue.done(key)
+            if again is not None:
+                queue.add_after(key, again)
+
+
+def _reconcile(world: World, key: Key) -> float | None:
+    kind, name = key
+    if kind == "Organization":
+        organization.reconcile(world, name)
+    elif kind == "Repository":
+        repository.reconcile(world, name)
+    elif kind == "Image":
+        image.reconcile(world, name)
+    else:
+        return login.reconcile(world, name)
+    return None
+
+
+def _resync(world: World, queue: KeyQueue[Key], over: threading.Event) -> None:
+    while not over.wait(RESYNC_SECONDS):
+        add_all(world, queue)

@@ -1,0 +1,114 @@
+"""A queue of keys: each at most once, never by two workers at a time, failures later and later."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+K = TypeVar("K", bound="Hashable")
+
+FIRST_RETRY: Final = 0.05  # seconds; most failures are a conflict that is over at once
+LAST_RETRY: Final = 60.0  # seconds; an API server that comes back is noticed within a minute
+
+
+class KeyQueue(Generic[K]):
+    """Hand out keys to workers.
+
+    A key that is added while a worker has it is handed out again when the worker is done: no
+    change is lost, and none is worked on twice at once. It is a class because the three sets that
+    guarantee this must change together.
+
+    Args:
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._ready: deque[K] = deque()
+        self._waiting: set[K] = set()  # in _ready, or to go there once its worker is done
+        self._working: set[K] = set()
+        self._later: list[tuple[float, int, K]] = []
+        self._count = 0  # keeps equal times in order without comparing keys
+        self._failures: dict[K, int] = {}
+        self._closed = False
+
+    def add(self, key: K) -> None:
+        """Hand out *key* soon."""
+        with self._condition:
+            self._add(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Hand out *key* in so many seconds."""
+        with self._condition:
+            self._count += 1
+            heapq.heappush(self._later, (self._clock() + seconds, self._count, key))
+            self._condition.notify()
+
+    def get(self) -> K | None:
+        """Wait for a key and take it; None once the queue is closed. `done` or `failed` ends it."""
+        with self._condition:
+            while True:
+                if self._closed:
+                    return None
+                wait = self._move_due()
+                if self._ready:
+                    key = self._ready.popleft()
+                    self._waiting.discard(key)
+                    self._working.add(key)
+                    return key
+                self._condition.wait(wait)
+
+    def done(self, key: K) -> None:
+        """Say that *key* is as it should be."""
+        with self._condition:
+            self._failures.pop(key, None)
+            self._finish(key)
+
+    def failed(self, key: K) -> float:
+        """Say that *key* is not, and return in how many seconds it is handed out again."""
+        with self._condition:
+            count = self._failures.get(key, 0)
+            self._failures[key] = count + 1
+            seconds = min(FIRST_RETRY * 2.0 ** min(count, 32), LAST_RETRY)
+            self._count += 1
+            heapq.heappush(self._later, (self._clock() + seconds, self._count, key))
+            self._finish(key)
+            return seconds
+
+    def close(self) -> None:
+        """Let every `get` return None from now on."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def __len__(self) -> int:
+        with self._condition:
+            return len(self._waiting)
+
+    def _add(self, key: K) -> None:
+        if key in self._waiting:
+            return
+        self._waiting.add(key)
+        if key not in self._working:
+            self._ready.append(key)
+            self._condition.notify()
+
+    def _finish(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._waiting:
+            self._ready.append(key)
+        self._condition.notify()
+
+    def _move_due(self) -> float | None:
+        """Move the keys whose time has come; return how long the next one takes."""
+        now = self._clock()
+        while self._later and self._later[0][0] <= now:
+            self._add(heapq.heappop(self._later)[2])
+        return self._later[0][0] - now if self._later else None

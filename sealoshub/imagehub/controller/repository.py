@@ -1,0 +1,129 @@
+"""Repository → the grants of its own members, its status; made when an image needs it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from sealoshub.errors import InvalidInputError
+from sealoshub.imagehub import names
+from sealoshub.imagehub.controller import kinds, subjects
+from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
+from sealoshub.imagehub.controller.world import make_true, write_status
+from sealoshub.kube import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sealoshub.imagehub.controller.kinds import Picture
+    from sealoshub.imagehub.controller.subjects import Roster
+    from sealoshub.imagehub.controller.world import World
+    from sealoshub.kube import Object
+
+
+def desired_repository(path: str, organization: Object, images: Sequence[Picture]) -> Object:
+    """Return the Repository that content brings into being.
+
+    Its visibility is the organisation's default, its creator whoever made the oldest image.
+    """
+    creators = [image.creator for image in sorted(images, key=_age) if image.creator]
+    spec: dict[str, Any] = {
+        "name": path,
+        "isPrivate": (organization.get("spec") or {}).get("defaultVisibility") != "public",
+    }
+    if creators:
+        spec["creator"] = creators[0]
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "Repository",
+        "metadata": {"name": names.object_name(path), "labels": names.labels_for(path)},
+        "spec": spec,
+    }
+
+
+def desired_grants(path: str, roster: Roster) -> tuple[list[Object], list[Object]]:
+    """Return the Roles and the RoleBindings of a repository's own members."""
+    pairs = [kinds.repository_grants(path, role, found) for role, found in roster.subjects.items()]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def desired_tags(images: Iterable[Picture]) -> list[dict[str, Any]]:
+    """Return the entries of `status.tags`, the newest first.
+
+    Two Images may name one tag, because the original folded dashes; the canonical one counts.
+    """
+    by_tag: dict[str, Picture] = {}
+    for image in images:
+        if image.tag not in by_tag or image.is_canonical:
+            by_tag[image.tag] = image
+    ordered = sorted(by_tag.values(), key=_age, reverse=True)
+    return [_entry(image) for image in ordered]
+
+
+def reconcile(world: World, path: str) -> None:
+    """Make the repository *path* (`org/repo`) true.
+
+    Raises:
+        SealosHubError: Something is not possible now; the caller tries again later.
+    """
+    try:
+        organization_name = names.split_repository(path).organization
+    except InvalidInputError:
+        return  # an object older than the rules; no right ever follows from it
+    images = [image for image in world.images.find(path) if not image.deleting]
+    repository = world.repository(path)
+    organization = world.organizations.get(organization_name)
+    alive = organization is not None and "deletionTimestamp" not in organization["metadata"]
+    if repository is None and images and alive and organization is not None:
+        # Somebody else may have made it a moment ago; then the copy will have it soon.
+        with contextlib.suppress(ConflictError):
+            world.cluster.create(desired_repository(path, organization, images))
+    roster = subjects.of_repository({})
+    if repository is not None and alive and "deletionTimestamp" not in repository["metadata"]:
+        roster = subjects.of_repository(repository.get("spec") or {})
+    if alive and world.namespaces.get(names.organization_namespace(organization_name)) is not None:
+        roles, bindings = desired_grants(path, roster)
+        # Roles before bindings: a binding to nothing cannot be checked against escalation.
+        make_true(world.cluster, world.repository_roles(organization_name, path), roles, "rules")
+        make_true(world.cluster, world.grants(organization_name, path), bindings, "subjects")
+    if repository is not None:
+        _write(world, repository, path, images, roster)
+
+
+def _write(
+    world: World, repository: Object, path: str, images: Sequence[Picture], roster: Roster
+) -> None:
+    tags = desired_tags(images)
+    wanted = {
+        "name": path,
+        "tags": tags[:MAX_LISTED],
+        "tagCount": len(tags),
+        "latestTag": tags[0] if tags else None,
+    }
+    conditions = [
+        condition("Ready", good=True, reason="GrantsInPlace"),
+        condition(
+            "MembersValid",
+            good=not roster.refused,
+            reason="Refused" if roster.refused else "AllValid",
+            message="; ".join(roster.refused)[:4096],
+        ),
+    ]
+    write_status(
+        world.cluster, repository, status_patch(repository, wanted, conditions, world.moment())
+    )
+
+
+def _age(image: Picture) -> tuple[str, str]:
+    return image.created, image.tag
+
+
+def _entry(image: Picture) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": image.tag, "metaName": image.object_name}
+    if image.size is not None:
+        entry["size"] = image.size
+    if image.created:
+        entry["creatTime"] = image.created
+    if image.digest:
+        entry["digest"] = image.digest
+    return entry

@@ -1,0 +1,87 @@
+"""Which keys a change concerns."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sealoshub.imagehub.controller import kinds
+from sealoshub.imagehub.controller.queue import KeyQueue
+
+if TYPE_CHECKING:
+    from sealoshub.imagehub.controller.world import World
+    from sealoshub.kube import Object
+
+Key = tuple[str, str]  # kind and name; of a Repository org/repo
+Queue = KeyQueue[Key]
+
+
+def connect(world: World, queue: Queue) -> None:
+    """Have every change of *world* add its keys to *queue*."""
+    world.organizations.on_change(partial(_organization, world, queue))
+    world.repositories.on_change(partial(_repository, world, queue))
+    world.images.on_change(partial(_image, world, queue))
+    for informer in (world.namespaces, world.roles, world.bindings):
+        informer.on_change(partial(_owned, world, queue))
+    world.logins.on_change(lambda obj: queue.add(("Login", str(obj["metadata"]["name"]))))
+
+
+def add_all(world: World, queue: Queue) -> None:
+    """Add the keys of everything that is there."""
+    for obj in world.organizations.all():
+        queue.add(("Organization", str(obj["metadata"]["name"])))
+    for obj in world.repositories.all():
+        _add_path(queue, kinds.spec_path(obj))
+    for picture in world.images.all():
+        queue.add(("Image", picture.object_name))
+
+
+def _organization(world: World, queue: Queue, obj: Object) -> None:
+    name = str(obj["metadata"]["name"])
+    queue.add(("Organization", name))
+    _add_repositories(world, queue, name)
+
+
+def _repository(world: World, queue: Queue, obj: Object) -> None:
+    path = kinds.spec_path(obj)
+    queue.add(("Organization", str(obj["metadata"]["name"]).partition(".")[0]))
+    _add_path(queue, path)
+    for picture in world.images.find(path):
+        if not _is_ready(picture):
+            queue.add(("Image", picture.object_name))
+
+
+def _image(world: World, queue: Queue, picture: kinds.Picture) -> None:
+    queue.add(("Image", picture.object_name))
+    _add_path(queue, picture.path)
+    if world.images.get(picture.object_name) is None:
+        # An organisation that is being deleted waits for its last image.
+        queue.add(("Organization", picture.path.partition("/")[0]))
+
+
+def _owned(world: World, queue: Queue, obj: Object) -> None:
+    name = kinds.organization_of(obj)
+    if name is None:
+        return
+    path = kinds.path_of_grant(obj)
+    if path is not None:
+        _add_path(queue, path)
+        return
+    queue.add(("Organization", name))
+    if obj["kind"] == "Namespace":
+        _add_repositories(world, queue, name)
+
+
+def _add_repositories(world: World, queue: Queue, organization: str) -> None:
+    for found in world.repositories.find(organization):
+        _add_path(queue, kinds.spec_path(found))
+
+
+def _add_path(queue: Queue, path: str) -> None:
+    if path:
+        queue.add(("Repository", path))
+
+
+def _is_ready(picture: kinds.Picture) -> bool:
+    conditions: list[dict[str, Any]] = picture.status.get("conditions") or []
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

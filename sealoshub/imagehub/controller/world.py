@@ -1,0 +1,175 @@
+"""What the controller sees, a local copy of each kind, and the few kinds of writes it does."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sealoshub.errors import NotFoundError
+from sealoshub.imagehub import names
+from sealoshub.imagehub.controller import kinds
+from sealoshub.imagehub.controller.informer import Informer
+from sealoshub.kube import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from sealoshub.kube import Object
+    from sealoshub.kube.cluster import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The cluster and the copies. Reads come from the copies and may be a moment old.
+
+    Being old does no harm: the change that a copy has not seen yet brings its key back.
+    """
+
+    cluster: Cluster
+    organizations: Informer[Object]
+    repositories: Informer[Object]  # index: organisation
+    images: Informer[kinds.Picture]  # index: org/repo
+    namespaces: Informer[Object]
+    roles: Informer[Object]  # index: organisation
+    bindings: Informer[Object]  # index: organisation
+    logins: Informer[Object]
+    now: Callable[[], datetime]
+
+    def informers(self) -> tuple[Informer[Any], ...]:
+        """Return every copy."""
+        return (
+            self.organizations,
+            self.repositories,
+            self.images,
+            self.namespaces,
+            self.roles,
+            self.bindings,
+            self.logins,
+        )
+
+    def moment(self) -> str:
+        """Return the time as conditions have it."""
+        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def repository(self, path: str) -> Object | None:
+        """Return the Repository of *path*, and nothing that only pretends to be it."""
+        found = self.repositories.get(names.object_name(path))
+        return found if found is not None and kinds.spec_path(found) == path else None
+
+    def grants(self, organization: str, path: str | None) -> list[Object]:
+        """Return our bindings for the organisation (*path* None) or for one repository."""
+        found = self.bindings.find(organization)
+        return [obj for obj in found if kinds.path_of_grant(obj) == path]
+
+    def repository_roles(self, organization: str, path: str) -> list[Object]:
+        """Return our Roles for one repository."""
+        found = self.roles.find(organization)
+        return [obj for obj in found if kinds.path_of_grant(obj) == path]
+
+
+def open_world(cluster: Cluster, now: Callable[[], datetime]) -> World:
+    """Return the world of *cluster*; its informers do not run yet."""
+    return World(
+        cluster=cluster,
+        organizations=Informer(cluster, "Organization", keep=kinds.whole),
+        repositories=Informer(
+            cluster,
+            "Repository",
+            keep=kinds.whole,
+            index=lambda obj: str(obj["metadata"]["name"]).partition(".")[0],
+        ),
+        images=Informer(
+            cluster, "Image", keep=kinds.picture, index=lambda image: image.path or None
+        ),
+        namespaces=Informer(cluster, "Namespace", keep=kinds.whole, label_selector=kinds.OURS),
+        roles=Informer(
+            cluster,
+            "Role",
+            keep=kinds.whole,
+            index=kinds.organization_of,
+            label_selector=kinds.OURS,
+        ),
+        bindings=Informer(
+            cluster,
+            "RoleBinding",
+            keep=kinds.whole,
+            index=kinds.organization_of,
+            label_selector=kinds.OURS,
+        ),
+        logins=Informer(cluster, "Login", keep=kinds.whole, namespace=names.HUB_NAMESPACE),
+        now=now,
+    )
+
+
+def make_true(
+    cluster: Cluster, have: Iterable[Object], wanted: Iterable[Object], field: str
+) -> None:
+    """Create, change and delete objects of one kind until *have* is *wanted*.
+
+    Nothing is written that is right already: to the API server a write that changes nothing costs
+    as much as any.
+
+    Args:
+        cluster: Where.
+        have: Those of ours that are there.
+        wanted: Those that should be.
+        field: The field that is compared, besides `roleRef` and annotations: `subjects` or `rules`.
+    """
+    left = {str(obj["metadata"]["name"]): obj for obj in have}
+    for obj in wanted:
+        current = left.pop(str(obj["metadata"]["name"]), None)
+        if current is None:
+            current = _created(cluster, obj)
+        if current is not None:
+            _correct(cluster, current, obj, field)
+    for obj in left.values():
+        remove(cluster, obj)
+
+
+def remove(cluster: Cluster, obj: Object) -> None:
+    """Delete exactly this object; it is fine if it is gone, or another by now."""
+    meta = obj["metadata"]
+    with contextlib.suppress(NotFoundError, ConflictError):
+        cluster.delete(
+            str(obj["kind"]), str(meta["name"]), meta.get("namespace"), uid=meta.get("uid")
+        )
+
+
+def write_status(cluster: Cluster, obj: Object, patch: Mapping[str, Any] | None) -> None:
+    """Write what `conditions.status_patch` found; it is fine if the object is gone."""
+    if patch is not None:
+        with contextlib.suppress(NotFoundError):
+            cluster.patch_status(str(obj["kind"]), str(obj["metadata"]["name"]), patch)
+
+
+def _created(cluster: Cluster, obj: Object) -> Object | None:
+    """Create *obj*; return what is there instead if something is."""
+    try:
+        cluster.create(obj)
+    except ConflictError as exc:
+        if exc.reason != "AlreadyExists":
+            raise
+        meta = obj["metadata"]
+        return cluster.get(str(obj["kind"]), str(meta["name"]), meta.get("namespace"))
+    return None
+
+
+def _correct(cluster: Cluster, current: Object, wanted: Object, field: str) -> None:
+    meta = wanted["metadata"]
+    if current.get("roleRef") != wanted.get("roleRef"):  # which cannot be changed
+        remove(cluster, current)
+        cluster.create(wanted)
+        return
+    there = current["metadata"]
+    marks = {
+        name: meta[name]
+        for name in ("labels", "annotations")
+        if name in meta and not meta[name].items() <= (there.get(name) or {}).items()
+    }
+    changes: Object = {"metadata": marks} if marks else {}
+    if (current.get(field) or []) != wanted[field]:
+        changes[field] = wanted[field]
+    if changes:
+        cluster.patch(str(wanted["kind"]), str(meta["name"]), changes, meta.get("namespace"))
