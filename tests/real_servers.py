@@ -94,7 +94,8 @@ def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob("shub-*-*"):
         pid = folder.name.split("-")[1]
         with contextlib.suppress(OSError):
-            if not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
+            gone = pid.isdigit() and not Path("/proc", pid).exists()
+            if gone and folder.stat().st_uid == os.getuid():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
