@@ -149,7 +149,9 @@ class App:
             )
         else:
             raise RequestRefusedError(
-                f"{method} is not for tokens", status=HTTPStatus.METHOD_NOT_ALLOWED
+                f"{method} is not for tokens",
+                status=HTTPStatus.METHOD_NOT_ALLOWED,
+                allow="GET, POST",
             )
         if login is not None:
             agree(question, login)

@@ -65,6 +65,8 @@ def failure(exc: SealosHubError, realm: str) -> Reply:
     status, code, oauth = HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN", "server_error"
     if isinstance(exc, RequestRefusedError):
         status, oauth = exc.status, exc.oauth
+        if exc.allow:
+            headers.append((b"allow", exc.allow.encode()))
         code = "UNAUTHORIZED" if status == HTTPStatus.UNAUTHORIZED else exc.code
     elif isinstance(exc, AuthenticationError):
         status, code, oauth = HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", "invalid_grant"

@@ -55,6 +55,7 @@ class RequestRefusedError(SealosHubError):
         status: HTTP status.
         oauth: The word of RFC 6749 for it.
         hint: The way out.
+        allow: Methods that the path knows, for a 405.
     """
 
     code = "UNSUPPORTED"
@@ -66,10 +67,12 @@ class RequestRefusedError(SealosHubError):
         status: HTTPStatus = HTTPStatus.BAD_REQUEST,
         oauth: str = "invalid_request",
         hint: str | None = None,
+        allow: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.oauth = oauth
+        self.allow = allow
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,10 +251,13 @@ def _response(answer: reply.Reply) -> Response:
 
 async def _unknown_path(request: Request, exc: Exception) -> Response:
     del request
-    status = exc.status_code if isinstance(exc, HTTPException) else HTTPStatus.NOT_FOUND
-    words = {HTTPStatus.METHOD_NOT_ALLOWED: "that method is not for this path"}
-    message = words.get(HTTPStatus(status), "there is nothing at this path")
-    refused = RequestRefusedError(message, status=HTTPStatus(status))
+    found = exc if isinstance(exc, HTTPException) else HTTPException(HTTPStatus.NOT_FOUND)
+    status = HTTPStatus(found.status_code)
+    message = "there is nothing at this path"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        message = "that method is not for this path"
+    allow = (found.headers or {}).get("Allow", "")
+    refused = RequestRefusedError(message, status=status, allow=allow)
     return _response(reply.failure(refused, ""))
 
 

@@ -111,10 +111,12 @@ class TokenServer:
             stack.push_async_callback(self._close)
             app = self._application(audit)
             sockets = _bind(self._config.listen)
+            stack.callback(_close_all, sockets)
             self.address = sockets[0].getsockname()[:2]
             metrics_sockets = (
                 [] if self._config.metrics_listen is None else _bind(self._config.metrics_listen)
             )
+            stack.callback(_close_all, metrics_sockets)
             loop = asyncio.get_running_loop()
             for name in (signal.SIGTERM, signal.SIGINT):
                 with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
@@ -296,12 +298,16 @@ def _bind(address: Address) -> list[socket.socket]:
             listener.close()
             if sockets and family == socket.AF_INET6:
                 continue  # `localhost` names ::1 on machines without IPv6 as well
-            for opened in sockets:
-                opened.close()
+            _close_all(sockets)
             raise InvalidInputError(f"listen: cannot use {where}: {exc.strerror}") from exc
         port = listener.getsockname()[1]
         sockets.append(listener)
     return sockets
+
+
+def _close_all(sockets: list[socket.socket]) -> None:
+    for opened in sockets:
+        opened.close()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
+import ssl
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import jwt as pyjwt
 import pytest
+import yaml
 
 from sealoshub.authserver import keys
 from sealoshub.errors import InvalidInputError
+from tests.unit.authserver.fake_kubernetes import OWN_TOKEN
+from tests.unit.authserver.pki import Authority
 from tests.unit.authserver.running import (
     ALICE,
     BOB_TOKEN,
@@ -25,6 +33,7 @@ from tests.unit.authserver.running import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.unit.authserver.fake_kubernetes import FakeKubernetes
 
@@ -186,7 +195,8 @@ def test_limits(token_server: RunningServer) -> None:
     assert token_server.get(*[SCOPE] * 65).status == 400
     assert token_server.get(SCOPE, account="a" * 300).status == 400
     assert token_server.request("GET", "/token?service=hub&password=x").status == 400
-    assert token_server.request("PUT", "/token?service=hub").status == 405
+    other = token_server.request("PUT", "/token?service=hub")
+    assert (other.status, other.headers["allow"]) == (405, "GET, POST")
     assert token_server.request("GET", "/token?service=hub&x=" + "a" * 40_000).status == 414
     kind = {"content-type": "application/x-www-form-urlencoded"}
     assert token_server.request("POST", "/token", body=b"a" * 200_000, headers=kind).status == 413
@@ -352,7 +362,8 @@ def test_unknown_paths(token_server: RunningServer) -> None:
     """JSON like every other error."""
     assert token_server.request("GET", "/nothing").json["errors"][0]["message"]
     assert token_server.request("GET", "/nothing").status == 404
-    assert token_server.request("POST", "/readyz").status == 405
+    other = token_server.request("POST", "/readyz")
+    assert (other.status, "GET" in other.headers["allow"]) == (405, True)
 
 
 # ------------------------------------------------------------------ audit, metrics, keys
@@ -411,3 +422,70 @@ def test_an_address_in_use_is_said(serve: Serve, token_server: RunningServer) ->
     """A message and no traceback."""
     with pytest.raises(InvalidInputError, match="cannot use localhost"):
         serve(listen=f"localhost:{token_server.port}")
+
+
+# ------------------------------------------------------------------ the process
+def test_tls(serve: Serve, tmp_path: Path) -> None:
+    """With a certificate it speaks TLS only."""
+    authority = Authority()
+    authority.issue("server", host="localhost").write(tmp_path, "tls")
+    ca, _ = authority.own.write(tmp_path, "ca")
+    server = serve(wait=False, tls={"certificate": "tls.crt", "key": "tls.key"})
+    context = ssl.create_default_context(cafile=ca)
+    connection = http.client.HTTPSConnection("localhost", server.port, timeout=10, context=context)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    with pytest.raises((OSError, http.client.HTTPException)):
+        server.request("GET", "/healthz")
+
+
+def test_a_broken_certificate_is_said(serve: Serve, tmp_path: Path) -> None:
+    """At the start, with the key of the configuration."""
+    (tmp_path / "tls.crt").write_text("garbage")
+    with pytest.raises(InvalidInputError, match="tls"):
+        serve(wait=False, tls={"certificate": "tls.crt", "key": "tls.crt"})
+
+
+def test_the_program_ends_on_sigterm(fake: FakeKubernetes, tmp_path: Path) -> None:
+    """It serves, and SIGTERM ends it with 0 and without a traceback."""
+    keys.ensure(tmp_path / "keys")
+    (tmp_path / "own-token").write_text(OWN_TOKEN)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file = tmp_path / "auth-server.yaml"
+    content = {
+        "listen": f"localhost:{port}",
+        "keys_dir": "keys",
+        "api": {"server": fake.url, "token_file": "own-token"},
+        "plugins": [{"name": "kubernetes"}],
+    }
+    file.write_text(yaml.safe_dump(content))
+    program = (
+        "import sys, pathlib; from sealoshub.authserver.server import run;"
+        "run(pathlib.Path(sys.argv[1]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, file],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 10
+        answered = False
+        while not answered and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
+                answered = True
+        try:
+            path = "/token?service=hub&scope=repository:team/open:pull"
+            connection = http.client.HTTPConnection("localhost", port, timeout=10)
+            connection.request("GET", path)
+            assert connection.getresponse().status in {200, 503}
+            connection.close()
+        finally:
+            process.terminate()
+            out, err = process.communicate(timeout=15)
+    assert (process.returncode, answered) == (0, True)
+    assert "Traceback" not in err
+    assert '"event":"token"' in out or '"event":"refused"' in out
