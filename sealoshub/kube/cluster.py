@@ -7,6 +7,7 @@ manifests and the embedded API have as well.
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -51,6 +52,7 @@ class Cluster:
         self.server = credential.server.rstrip("/")
         self.source = credential.source
         self.namespace = credential.namespace
+        self._manager = "sealoshub"
         self._files = KeyFiles()
         try:
             rest, failures = _rest_client(credential, self._files)
@@ -110,6 +112,15 @@ class Cluster:
     def stop_watches(self) -> None:
         """End every running watch, from any thread; their iterators just end."""
         self._connection.stop_watches()
+
+    def as_manager(self, name: str) -> Self:
+        """Return the same cluster, whose writes are by the field manager *name*.
+
+        It shares connections and key files; closing either closes both.
+        """
+        other = copy(self)
+        other._manager = name  # noqa: SLF001  # of the same class
+        return other
 
     # ------------------------------------------------------------------ who
 
@@ -273,7 +284,7 @@ class Cluster:
         self,
         manifest: Mapping[str, Any],
         *,
-        field_manager: str = "sealoshub",
+        field_manager: str | None = None,
         force: bool = False,
         dry_run: bool = False,
     ) -> ApplyResult:
@@ -281,7 +292,7 @@ class Cluster:
 
         Args:
             manifest: The object, with `kind` and `metadata.name`.
-            field_manager: Who owns the fields.
+            field_manager: Who owns the fields; None: `sealoshub`, or as `as_manager` said.
             force: Take over fields that another manager owns.
             dry_run: Have the server check it and store nothing.
 
@@ -291,7 +302,8 @@ class Cluster:
             DeniedError: The user may not, or an admission policy refuses.
         """
         kind, name, namespace = _key(manifest)
-        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        manager = field_manager or self._manager
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
         try:
             before = _version(self.get(kind, name, namespace))
         except NotFoundError:
@@ -324,7 +336,7 @@ class Cluster:
                 "POST",
                 resource_of(kind).path(None, namespace),
                 f"create {_label(kind, name, namespace)}",
-                query=_write_query(dry_run=dry_run),
+                query=self._write_query(dry_run=dry_run),
                 body=manifest,
             )
         )
@@ -341,7 +353,7 @@ class Cluster:
                 "PUT",
                 resource_of(kind).path(name, namespace),
                 f"replace {_label(kind, name, namespace)}",
-                query=_write_query(dry_run=dry_run),
+                query=self._write_query(dry_run=dry_run),
                 body=manifest,
             )
         )
@@ -355,7 +367,7 @@ class Cluster:
                 "PATCH",
                 resource_of(kind).path(name, namespace),
                 f"change {_label(kind, name, namespace)}",
-                query=_write_query(dry_run=False),
+                query=self._write_query(),
                 body=changes,
                 content_type=MERGE,
             )
@@ -370,6 +382,7 @@ class Cluster:
                 "PATCH",
                 resource_of(kind).path(name, namespace, "status"),
                 f"write the status of {_label(kind, name, namespace)}",
+                query=self._write_query(),
                 body={"status": status},
                 content_type=MERGE,
             )
@@ -395,6 +408,10 @@ class Cluster:
                 body=body,
             )
         )
+
+    def _write_query(self, *, dry_run: bool = False) -> dict[str, str]:
+        query = {"fieldValidation": "Strict", "fieldManager": self._manager}
+        return query | {"dryRun": "All"} if dry_run else query
 
 
 def _rest_client(
@@ -435,11 +452,6 @@ def _label(kind: str, name: str, namespace: str | None) -> str:
 def _version(obj: Object) -> str | None:
     version = (obj.get("metadata") or {}).get("resourceVersion")
     return version if isinstance(version, str) else None
-
-
-def _write_query(*, dry_run: bool) -> dict[str, str]:
-    query = {"fieldValidation": "Strict", "fieldManager": "sealoshub"}
-    return query | {"dryRun": "All"} if dry_run else query
 
 
 def _without_managed_fields(manifest: Mapping[str, Any]) -> Object:

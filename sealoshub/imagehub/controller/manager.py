@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import SealosHubError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import health, image, login, organization, repository
+from sealoshub.imagehub.controller import health, image, kinds, login, organization, repository
 from sealoshub.imagehub.controller.lease import Leader, Timing
 from sealoshub.imagehub.controller.queue import KeyQueue
 from sealoshub.imagehub.controller.wiring import Key, add_all, connect
@@ -60,7 +60,7 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
         UnavailableError: The lease was lost; another replica works now.
         UsageError: The health port is taken.
     """
-    world = open_world(cluster, now)
+    world = open_world(cluster.as_manager(kinds.FIELD_MANAGER), now)
     queue: KeyQueue[Key] = KeyQueue()
     connect(world, queue)
     over = threading.Event()  # of our threads; *stop* is the caller's
