@@ -229,9 +229,10 @@ def _call(name: str, arguments: list[Evaluate]) -> Evaluate:
 
 def _has(arguments: list[Any], names: set[str]) -> Evaluate:
     node = arguments[0] if len(arguments) == 1 else None
-    while node is not None and len(node.children) == 1 and node.data != "member_dot":
-        node = node.children[0]
-    if node is None or getattr(node, "data", "") != "member_dot":
+    while node is not None and getattr(node, "data", "") != "member_dot":
+        below: list[Any] = getattr(node, "children", [])
+        node = below[0] if len(below) == 1 else None
+    if node is None:
         raise CelSyntaxError("invalid argument to has() macro")
     target, token = node.children
     inner, name = _compile(target, names), str(token)

@@ -28,6 +28,7 @@ KEEP_EVENTS: Final = 20_000
 COMPACT_EVERY: Final = 1_000
 # Numbers begin above 0, because resourceVersion "0" means "any".
 FIRST_VERSION: Final = 1
+WAIT_SECONDS: Final = 5.0
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -78,18 +79,26 @@ class Store:
         path: The database file; made if missing.
         on_event: Called after each committed write, in the order of the events.
         keep_events: How many events are kept for watches.
+        wait: Seconds to wait for a process that is about to release the file.
 
     Raises:
         UnavailableError: The file cannot be opened, or another process has it.
     """
 
     def __init__(
-        self, path: Path, on_event: Callable[[Event], None], *, keep_events: int = KEEP_EVENTS
+        self,
+        path: Path,
+        on_event: Callable[[Event], None],
+        *,
+        keep_events: int = KEEP_EVENTS,
+        wait: float = WAIT_SECONDS,
     ) -> None:
         self._on_event = on_event
         self._keep = keep_events
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                path, timeout=wait, isolation_level=None, check_same_thread=False
+            )
             # One process: a second one must fail at start, not corrupt the numbering.
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
