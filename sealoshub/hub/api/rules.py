@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sealoshub.hub.api.cel import Program, compile_expression
 from sealoshub.hub.api.cel_values import NOTHING, CelError, CelSyntaxError, Optional
 from sealoshub.hub.api.status import Cause, forbidden_field, go_value, invalid_value, required
-from sealoshub.hub.api.validation import MISSING, child_path, correlate
+from sealoshub.hub.api.validation import MISSING, child_path, correlations, former
 
 if TYPE_CHECKING:
     from sealoshub.hub.api.schema import Schema
@@ -45,8 +45,9 @@ def check_rules(schema: Schema, value: Any, old: Any = MISSING, path: str = "") 
                 is_map = name not in schema.properties
                 faults += check_rules(child, item, before, child_path(path, name, is_map=is_map))
     elif isinstance(value, list) and schema.items is not None:
+        known = correlations(schema, old)
         for at, item in enumerate(value):
-            before = correlate(schema, old, item)
+            before = former(schema, known, item)
             faults += check_rules(schema.items, item, before, f"{path}[{at}]")
     return faults
 

@@ -96,6 +96,7 @@ class Store:
         self._on_event = on_event
         self._keep = keep_events
         try:
+            path.touch(mode=0o600)  # SQLite gives the mode of this file to those beside it
             self._db = sqlite3.connect(
                 path, timeout=wait, isolation_level=None, check_same_thread=False
             )
@@ -104,7 +105,6 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
-            path.chmod(0o600)
             last, first = self._db.execute(
                 "SELECT coalesce(max(version), ?), coalesce(min(version), ?) FROM events",
                 (FIRST_VERSION, FIRST_VERSION + 1),

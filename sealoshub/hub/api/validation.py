@@ -64,15 +64,18 @@ def child_path(path: str, name: str, *, is_map: bool = False) -> str:
     return f"{path}.{name}" if path else name
 
 
-def correlate(schema: Schema, old: Any, item: Any) -> Any:
-    """Return the item of the list *old* that is *item*'s former self, or `MISSING`."""
-    if schema.list_type != "map" or not isinstance(old, list) or not isinstance(item, dict):
+def correlations(schema: Schema, old: Any) -> dict[tuple[str, ...], Any]:
+    """Return the items of the list *old* by what identifies them; nothing for other lists."""
+    if schema.list_type != "map" or not isinstance(old, list):
+        return {}
+    return {item_key(schema, one): one for one in old if isinstance(one, dict)}
+
+
+def former(schema: Schema, known: dict[tuple[str, ...], Any], item: Any) -> Any:
+    """Return *item*'s former self out of `correlations`, or `MISSING`."""
+    if not known or not isinstance(item, dict):
         return MISSING
-    key = item_key(schema, item)
-    for one in old:
-        if isinstance(one, dict) and item_key(schema, one) == key:
-            return one
-    return MISSING
+    return known.get(item_key(schema, item), MISSING)
 
 
 def item_key(schema: Schema, item: dict[str, Any]) -> tuple[str, ...]:
@@ -81,7 +84,8 @@ def item_key(schema: Schema, item: dict[str, Any]) -> tuple[str, ...]:
     for name in schema.map_keys:
         known = schema.items.properties.get(name) if schema.items is not None else None
         default = known.default if known is not None and known.has_default else None
-        keys.append(json.dumps(item.get(name, default), sort_keys=True))
+        value = item.get(name, default)
+        keys.append(f'"{value}' if isinstance(value, str) else json.dumps(value, sort_keys=True))
     return tuple(keys)
 
 
@@ -255,8 +259,9 @@ def _names(schema: Schema, metadata: dict[str, Any]) -> list[Cause]:
 def _array(schema: Schema, value: list[Any], old: Any, path: str) -> list[Cause]:
     faults: list[Cause] = []
     if schema.items is not None:
+        known = correlations(schema, old)
         for at, item in enumerate(value):
-            before = correlate(schema, old, item)
+            before = former(schema, known, item)
             faults += validate(schema.items, item, before, f"{path}[{at}]")
     seen: set[Any] = set()
     for at, item in enumerate(value):
