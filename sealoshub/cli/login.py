@@ -146,8 +146,14 @@ def login(
     )
     offer = identity.resolve(choice, out)
     tls = session.Tls(plain_http, ca_file, insecure)
-    with session.registry_client(name, None, tls, out) as client:
-        result = client.login(offer.account, offer.secret, exchange=not no_exchange)
+    with session.registry_client(name, None, tls, out, retry_seconds=15) as client:
+        try:
+            result = client.login(offer.account, offer.secret, exchange=not no_exchange)
+        except AuthenticationError as exc:
+            raise AuthenticationError(
+                f"cannot log in to {name}: {exc.message}",
+                hint="Nothing was stored. Get a fresh credential of the hub's own cluster.",
+            ) from exc
     if result.anonymous:
         raise AuthenticationError(
             f"{name} lets everybody in and checked nothing; nothing was stored",

@@ -330,8 +330,9 @@ def _read(answer: Answer, method: Literal["GET", "POST"], credential: Credential
             who = (
                 f"the credential of {credential.account}" if credential else "an anonymous request"
             )
+            where = answer.url.netloc.decode("ascii")
             raise AuthenticationError(
-                f"{answer.url.host} refused {who}" + (f": {said}" if said else ""),
+                f"{where} refused {who}" + (f": {said}" if said else ""),
                 hint="Log in again with `sealoshub login`.",
             )
         error = failure.from_answer(answer)

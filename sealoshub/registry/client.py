@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sealoshub.registry.transport import Body
 
 __all__ = ["Base", "Client"]
+
+FIRST_CONTACT: Final = 15.0  # seconds in which a registry must be found
 
 
 class Client:
@@ -99,10 +101,13 @@ class Client:
     def ping(self) -> Base:
         """Find the registry and learn how it wants to be authenticated to.
 
+        A registry that was never there is given up soon: a wrong name or port is more likely than
+        a restart, and nothing has been sent yet that could be lost.
+
         Raises:
             UnavailableError: It cannot be reached, or what answers is not a registry.
         """
-        return self.retry.run(self.base)
+        return replace(self.retry, budget=min(self.retry.budget, FIRST_CONTACT)).run(self.base)
 
     def base(self) -> Base:
         """Return what :meth:`ping` found; make the first contact, once, if there was none."""
