@@ -14,6 +14,7 @@ import typer
 from sealoshub.cli import options, session
 from sealoshub.cli.output import Format, Output, print_line
 from sealoshub.errors import InvalidInputError, NotFoundError, UnavailableError, UsageError
+from sealoshub.imagehub.names import CONTROLLER
 from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
@@ -93,9 +94,12 @@ def apply(
 
 
 def _apply(cluster: Cluster, document: Document, *, force: bool, dry_run: bool) -> ApplyResult:
+    """Apply *document*; a value that only the controller chose gives way to a person's."""
     try:
         return cluster.apply(document.obj, force=force, dry_run=dry_run)
     except ConflictError as exc:
+        if exc.managers == {CONTROLLER}:
+            return cluster.apply(document.obj, force=True, dry_run=dry_run)
         exc.hint = exc.hint or "Leave these fields away, or take them over: --force-conflicts."
         raise
 

@@ -23,7 +23,7 @@ KIND: Final = "Image"
 # Another manager than that of `sealoshub apply`: a server-side apply drops what its manager once
 # set and does not set again, so a push would delete what a person applied, and the reverse.
 FIELD_MANAGER: Final = "sealoshub-push"
-_OURS: Final = frozenset({FIELD_MANAGER, "imagehub-controller"})
+_OURS: Final = frozenset({FIELD_MANAGER, rules.CONTROLLER})
 _WORDS: Final = frozenset(
     {"keywords", "description", "icon", "authorIcon", "docs", "url", "actions"}
 )

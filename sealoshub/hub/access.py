@@ -11,7 +11,7 @@ import yaml
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.hub.paths import write_private
-from sealoshub.imagehub.names import HUB_NAMESPACE
+from sealoshub.imagehub.names import CONTROLLER, HUB_NAMESPACE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sealoshub.kube.kubeconfig import ClusterCredential
 
 AUTH_SERVER: Final = "imagehub-auth-server"
-CONTROLLER: Final = "imagehub-controller"
 TOKEN_SECONDS: Final = 3600  # the parts read their token file again when it changes
 RENEW_AFTER: Final = 0.5  # of the life, so that one failed renewal is no outage
 

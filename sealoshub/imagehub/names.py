@@ -23,6 +23,7 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 KINDS: Final = ("Organization", "Repository", "Image", "DataPack")
 
 HUB_NAMESPACE: Final = "imagehub-system"
+CONTROLLER: Final = "imagehub-controller"  # ServiceAccount and field manager
 USER_NAMESPACE: Final = "user-system"  # where bare names in spec.manager are ServiceAccounts
 
 ORGANIZATION_LABEL: Final = f"organization.{GROUP}"

@@ -53,6 +53,7 @@ class ConflictError(SealosHubError):
         message: What the API server said.
         reason: `AlreadyExists` or `Conflict`, as the `Status` of the API server has it.
         hint: As in every error of ours.
+        managers: The field managers that own what a server-side apply wanted to change.
     """
 
     code = "CONFLICT"
@@ -63,9 +64,11 @@ class ConflictError(SealosHubError):
         *,
         reason: Literal["AlreadyExists", "Conflict"] = "Conflict",
         hint: str | None = None,
+        managers: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(message, hint=hint, code=reason)
         self.reason = reason
+        self.managers = managers
 
 
 class GoneError(SealosHubError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ _KINDS: Final[Mapping[int, type[SealosHubError]]] = {
     HTTPStatus.NOT_FOUND: NotFoundError,
     HTTPStatus.GONE: GoneError,
 }
+_MANAGER: Final = re.compile(r'conflict with "([^"]+)"')
 _TYPED_PATCH: Final = "failed to create typed patch object"
 _LOG_IN_AGAIN: Final = (
     "The credential of the kubeconfig has expired or is not of this cluster. Get a new one where"
@@ -50,7 +52,11 @@ def error_of(code: int, body: bytes, what: str) -> SealosHubError:
         )
     if code == HTTPStatus.CONFLICT:
         exists = reason == "AlreadyExists"
-        return ConflictError(message, reason="AlreadyExists" if exists else "Conflict")
+        return ConflictError(
+            message,
+            reason="AlreadyExists" if exists else "Conflict",
+            managers=_managers(status),
+        )
     if (kind := _KINDS.get(code)) is not None:
         return kind(message)
     if _is_input(code) or _TYPED_PATCH in said:
@@ -68,6 +74,18 @@ def _is_input(code: int) -> bool:
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
     }
+
+
+def _managers(status: Mapping[str, Any]) -> frozenset[str]:
+    """Return the managers that a failed server-side apply names, one cause for each field."""
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    found = (
+        _MANAGER.match(_text(cause.get("message")))
+        for cause in causes or ()
+        if isinstance(cause, dict) and cause.get("reason") == "FieldManagerConflict"
+    )
+    return frozenset(match[1] for match in found if match)
 
 
 def _status(body: bytes) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sealoshub.imagehub.controller.subjects import Subject
     from sealoshub.kube import Object
 
-FIELD_MANAGER: Final = "imagehub-controller"
+FIELD_MANAGER: Final = names.CONTROLLER
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OURS: Final = f"{MANAGED_BY}={FIELD_MANAGER}"  # selector
 # An annotation, because the name of a repository can be longer than a label.
