@@ -6,7 +6,6 @@ import dataclasses
 import getpass
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -83,15 +82,10 @@ def up(paths: HubPaths, options: UpOptions, on_progress: Callable[[str], None]) 
     if settings.embedded:
         command += ["--user", _first_user(options)]
     paths.state.unlink(missing_ok=True)
-    with os.fdopen(descriptor, "wb") as output:
-        process = subprocess.Popen(  # noqa: S603  # our own program
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return _await_ready(paths, process, on_progress)
+    try:
+        return _await_ready(paths, _detach(command, descriptor), on_progress)
+    finally:
+        os.close(descriptor)
 
 
 def run_foreground(
@@ -186,6 +180,23 @@ def _prepare(paths: HubPaths, options: UpOptions, on_progress: Callable[[str], N
     return settings
 
 
+def _detach(command: list[str], output: int) -> int:
+    """Start *command* in a session of its own and return its process id.
+
+    Not `subprocess`, which takes a process that outlives its parent for a mistake.
+    """
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+    ]
+    return os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitpid(pid, os.WNOHANG)[0] == pid
+
+
 def _merged(settings: Settings, options: UpOptions) -> Settings:
     """Return *settings* with what was asked for now in the place of what was saved."""
     chosen: dict[str, Any] = {
@@ -215,16 +226,14 @@ def _first_user(options: UpOptions) -> str:
     return options.user or first_user_name(getpass.getuser())
 
 
-def _await_ready(
-    paths: HubPaths, process: subprocess.Popen[bytes] | None, on_progress: Callable[[str], None]
-) -> HubState:
-    """Follow the state file until the hub is ready; *process* is the supervisor if it is ours."""
+def _await_ready(paths: HubPaths, pid: int | None, on_progress: Callable[[str], None]) -> HubState:
+    """Follow the state file until the hub is ready; *pid* is the supervisor's if it is ours."""
     deadline = time.monotonic() + UP_SECONDS
     shown = ""
     while time.monotonic() < deadline:
-        ended = process is not None and process.poll() is not None
+        ended = pid is not None and _has_ended(pid)
         state = hub_state.read(paths)
-        if state is not None and (process is None or state.pid == process.pid):
+        if state is not None and (pid is None or state.pid == pid):
             if state.note and state.note != shown and state.phase == "starting":
                 shown = state.note
                 on_progress(shown)
