@@ -90,7 +90,7 @@ def strange_tls(tmp_path: Path) -> Iterator[str]:
 def test_unknown_host(somebody: Person) -> None:
     """A host that does not resolve is named."""
     check(
-        somebody, "sealoshub", "login", "hub.invalid", "-u", "a", "--token-stdin",
+        somebody, "sealoshub", "login", "hub.invalid", "--token", "worthless",
         code=UNAVAILABLE, says="hub.invalid",
     )  # fmt: skip
 
@@ -135,7 +135,7 @@ def test_no_kubeconfig(somebody: Person) -> None:
     """Without a kubeconfig the message says where it was looked for."""
     check(
         somebody, "sealoshub", "login", "localhost:1", "--kubeconfig",
-        code=INVALID, says=str(somebody.kubeconfig),
+        code=NOT_LOGGED_IN, says=str(somebody.kubeconfig),
     )  # fmt: skip
 
 
