@@ -131,9 +131,8 @@ class Cluster:
             AuthenticationError: The credential is refused, or is nobody.
         """
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        path = resource_of("SelfSubjectReview").path()
         try:
-            answer = self._connection.call(Request("POST", path, "ask who you are", body=body))
+            answer = self.review(body)
         except NotFoundError as exc:
             raise UnavailableError(
                 f"{self.server} cannot say who you are",
@@ -146,6 +145,18 @@ class Cluster:
                 hint="Get one where the kubeconfig came from, then repeat this command.",
             )
         return user
+
+    def review(self, question: Mapping[str, Any]) -> Object:
+        """Ask a question that is a resource without a name, and return it with its status.
+
+        Args:
+            question: A SelfSubjectReview, TokenReview, SubjectAccessReview or
+                SelfSubjectAccessReview.
+        """
+        kind = str(question["kind"])
+        return self._connection.call(
+            Request("POST", resource_of(kind).path(), f"ask a {kind}", body=question)
+        )
 
     def create_token(
         self, namespace: str, service_account: str, audiences: Sequence[str], seconds: int
