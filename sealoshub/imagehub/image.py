@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from sealoshub.imagehub.names import API_VERSION, labels_for, object_name
+from sealoshub.imagehub.names import API_VERSION, labels_for, object_name, split_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,6 +70,7 @@ def image_from(  # noqa: PLR0913  # plain values of one push, given by keyword
     Raises:
         InvalidInputError: *reference* is not of that form.
     """
+    split_image(reference)
     known = [p for p in dict.fromkeys(platforms) if _PLATFORM.fullmatch(p)][:MAX_PLATFORMS]
     described = dict(detail or {})
     if size is not None:
@@ -138,7 +139,7 @@ def _detail_of(content: bytes | None) -> Mapping[str, Any]:
 def _text(value: object, limit: int) -> str:
     if not isinstance(value, str) or value in {"~", "null"}:
         return ""
-    return _CONTROL.sub("", value[:limit]).strip("\r")
+    return _CONTROL.sub("", value[:limit].replace("\r\n", "\n"))
 
 
 def _keywords(value: object) -> list[str]:
