@@ -6,6 +6,7 @@ Each test makes an organisation of its own, so that they may run in any order.
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -203,7 +204,8 @@ def test_an_expired_cluster_credential_does_not_end_the_login(
     alice.run("crane", "pull", reference, tmp_path / "pulled.tar", expect=ACCEPTED)
     refused = alice.run("sealoshub", "login", hub.host, "--kubeconfig")
     assert refused.returncode == 3
-    assert "expired" in refused.stderr
+    # By then its clock's tolerance may not be over: it is the API server that refuses it.
+    assert re.search("expired|while the certificate is valid", refused.stderr), refused.stderr
 
 
 def test_logout_ends_the_login_at_the_hub(hub: Hub, unique: str) -> None:
