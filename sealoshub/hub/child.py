@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import SealosHubError
@@ -67,7 +67,8 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     started: float = 0.0
-    resume_at: float | None = field(default=None)
+    resume_at: float | None = None
+    trouble: str = ""
 
     def start(self) -> None:
         """Start the process, its output appended to the log."""
@@ -111,7 +112,15 @@ class Child:
         if self.restarts > MOST_RESTARTS:
             raise self.failure(f"died {self.restarts} times in a row")
         self.resume_at = now + min(LAST_DELAY, FIRST_DELAY * 2 ** (self.restarts - 1))
+        self.trouble = f"ended with exit code {self.exit_code()}, is restarted"
         return True
+
+    def probe(self) -> bool:
+        """Ask a running process whether it is well; return whether the answer is another one."""
+        if self.pid is None:
+            return False
+        before, self.trouble = self.trouble, self.part.ready() or ""
+        return bool(before) != bool(self.trouble)
 
     def failure(self, what: str) -> SealosHubError:
         """Return an error that says *what* happened to the part, with its last lines."""

@@ -23,7 +23,7 @@ class PartState:
 
     Args:
         name: Name of the part.
-        state: `starting`, `running` or `restarting`.
+        state: `running`, `unhealthy` (it runs and does not answer as it should) or `restarting`.
         pid: Process id; None while it does not run.
         restarts: How often it died since it last ran well.
         url: Where it listens; empty if nowhere.
@@ -43,7 +43,7 @@ class HubState:
     """One hub as the supervisor sees it.
 
     Args:
-        phase: `starting` | `ready` | `degraded` (a part is being restarted) | `failed` | `stopped`.
+        phase: `starting` | `ready` | `degraded` (a part is not well) | `failed` | `stopped`.
         pid: Process id of the supervisor.
         host: `name:port` of the registry.
         api: URL of the API server.

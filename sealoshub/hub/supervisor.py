@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 import threading
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 START_SECONDS: Final = 60.0  # a part that is not healthy by then never will be
 TICK: Final = 0.1  # seconds between two looks at the processes
+PROBE_EVERY: Final = 1.0  # seconds between two questions; each part is asked in its turn
 LOCK_SECONDS: Final = 2.0  # `hub status` holds the lock for an instant to see whether it is free
 RETRY_RENEWAL: Final = 30.0  # seconds until tokens that could not be renewed are tried again
 
@@ -164,13 +166,17 @@ class Supervisor:
 
     def _watch(self, cluster: Cluster, access: ApiAccess) -> None:
         """Restart what dies and renew the tokens, until told to stop."""
+        probed = itertools.cycle(self._children)
+        probe_at = 0.0
         while not self._stop.wait(TICK):
             now = time.monotonic()
             changed = [child.poll(now) for child in self._children]
+            if now >= probe_at:
+                probe_at = now + PROBE_EVERY
+                changed.append(next(probed).probe())
             if any(changed):
-                waiting = [c.part.name for c in self._children if c.pid is None]
-                note = f"restarting {', '.join(waiting)}" if waiting else ""
-                self._publish("degraded" if waiting else "ready", note)
+                ill = [f"{c.part.name}: {c.trouble}" for c in self._children if c.trouble]
+                self._publish("degraded" if ill else "ready", "; ".join(ill))
             if now >= access.renew_at:
                 access = self._renew(cluster, access, now)
 
@@ -191,7 +197,7 @@ class Supervisor:
         rows = tuple(
             PartState(
                 name=child.part.name,
-                state="running" if child.pid else "restarting",
+                state=_word(child),
                 pid=child.pid,
                 restarts=child.restarts,
                 url=child.part.url,
@@ -203,6 +209,12 @@ class Supervisor:
             self._state, phase=phase, note=note, hint=hint, parts=rows
         )
         hub_state.write(self._paths, self._state)
+
+
+def _word(child: Child) -> str:
+    if child.pid is None:
+        return "restarting"
+    return "unhealthy" if child.trouble else "running"
 
 
 @contextlib.contextmanager

@@ -119,6 +119,22 @@ def test_a_program_that_is_not_there_says_so_in_its_log(tmp_path: Path) -> None:
     assert "cannot run /nowhere/registry: No such file" in child.failure("ended").message
 
 
+def test_a_part_that_does_not_answer_is_in_trouble(tmp_path: Path) -> None:
+    """A probe tells of a change, once, and a process that is not there is not asked."""
+    answers: list[str | None] = ["connection refused", "connection refused", None]
+    code = "import time; time.sleep(60)"
+    part = Part("api", (sys.executable, "-c", code), dict(os.environ), lambda: answers.pop(0))
+    child = Child(part, tmp_path / "log")
+    assert not child.probe()
+    child.start()
+    try:
+        assert [child.probe() for _ in range(3)] == [True, False, True]
+    finally:
+        child.terminate()
+        child.reap()
+    assert child.trouble == ""
+
+
 def test_last_lines_are_few_and_printable(tmp_path: Path) -> None:
     """Only the tail of a log is shown, without escape sequences."""
     log = tmp_path / "log"
