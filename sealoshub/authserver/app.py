@@ -104,7 +104,7 @@ class App:
             if question.client and question.client != caller.client:
                 caller = Caller(caller.address, question.client, caller.post)
             return await self._exchange.token(question, login, caller)
-        except _GoneError:
+        except ClientGoneError:
             return None
         except MustWaitError as exc:
             answer, why = reply.limited(exc.seconds), exc.message
@@ -126,7 +126,7 @@ class App:
 
         Raises:
             RequestRefusedError: It is malformed, too large or too slow.
-            _GoneError: The client went away.
+            ClientGoneError: The client went away.
         """
         login = (
             None if headers.authorization is None else parse_authorization(headers.authorization)
@@ -165,7 +165,7 @@ class App:
         return Caller(address, headers.agent[:256], scope["method"] == "POST")
 
 
-class _GoneError(Exception):
+class ClientGoneError(Exception):
     """The client went away before it had sent everything."""
 
 
@@ -211,7 +211,7 @@ async def read_body(length: int | None, receive: Receive) -> bytes:
     Raises:
         RequestRefusedError: More than :data:`MAX_BODY` bytes (413), or slower than
             :data:`BODY_SECONDS` (408).
-        _GoneError: The client went away.
+        ClientGoneError: The client went away.
     """
     too_large = RequestRefusedError(
         f"the body is larger than {MAX_BODY} bytes", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -224,7 +224,7 @@ async def read_body(length: int | None, receive: Receive) -> bytes:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise _GoneError
+                    raise ClientGoneError
                 body += message.get("body", b"")
                 if len(body) > MAX_BODY:
                     raise too_large

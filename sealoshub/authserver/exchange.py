@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from sealoshub.authplugin.chain import Chain
     from sealoshub.authserver.audit import Audit
     from sealoshub.authserver.guard import Guard
-    from sealoshub.authserver.logins import LoginRecord, Logins
+    from sealoshub.authserver.loginrecord import LoginRecord
+    from sealoshub.authserver.logins import Logins
     from sealoshub.secret import Secret
 
 ANSWER_SECONDS: Final = 4.5  # for all questions to the API server together; clients wait 15
@@ -95,7 +96,7 @@ class Exchange:
         audit: Audit,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._services = services
+        self.services = services
         self.chain = chain
         self.logins = logins
         self._signer = signer
@@ -119,7 +120,7 @@ class Exchange:
             Unavailable: It could not be decided.
         """
         began = self._now()
-        if question.service not in self._services:
+        if question.service not in self.services:
             raise RequestRefusedError(
                 "this token server does not serve that service",
                 hint="The `service` of the registry and of the token server must be the same.",

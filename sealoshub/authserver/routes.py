@@ -10,15 +10,16 @@ import asyncio
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sealoshub.authplugin import CredentialsRejected, Scope
-from sealoshub.authserver import reply
+from sealoshub.authplugin import CredentialsRejected
+from sealoshub.authserver import explain, personal, reply
+from sealoshub.authserver.app import ClientGoneError, read_body
 from sealoshub.authserver.exchange import (
     ANSWER_SECONDS,
     Caller,
@@ -30,7 +31,6 @@ from sealoshub.authserver.exchange import (
 from sealoshub.authserver.keys import jwks
 from sealoshub.authserver.request import RequestRefusedError, parse_authorization
 from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
-from sealoshub.imagehub.rights import Verb, verb_of_action
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sealoshub.authserver.keys import KeySet
-    from sealoshub.authserver.logins import LoginRecord, Logins
-
-_ACTIONS: Final = {verb_of_action(action): action for action in ("pull", "push", "delete")}
+    from sealoshub.authserver.loginrecord import LoginRecord
+    from sealoshub.authserver.logins import Logins
+    from sealoshub.kube.review import ApiServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Surroundings:
         unready: Returns why requests would fail now; empty if they would not.
         realm: Of the challenge in a 401.
         address: Returns the address of the client, behind trusted proxies too.
+        api: The API server, for questions that only explanations need; None if there is none.
     """
 
     exchange: Exchange
@@ -61,6 +62,7 @@ class Surroundings:
     unready: Callable[[], Awaitable[list[str]]]
     realm: str
     address: Callable[[Any], str]
+    api: ApiServer | None = None
 
 
 def application(around: Surroundings) -> Starlette:
@@ -73,12 +75,13 @@ def application(around: Surroundings) -> Starlette:
             Route("/readyz", routes.readyz, methods=["GET"]),
             Route("/v1/whoami", routes.whoami, methods=["GET"]),
             Route("/v1/explain", routes.explain, methods=["GET"]),
-            Route("/v1/logins", routes.logins, methods=["GET"]),
+            Route("/v1/logins", routes.logins, methods=["GET", "POST"]),
             Route("/v1/logins/self", routes.logout, methods=["DELETE"]),
             Route("/v1/logins/{login_id}", routes.revoke, methods=["DELETE"]),
         ],
         exception_handlers={
             MustWaitError: routes.limited,
+            ClientGoneError: _gone,
             SealosHubError: routes.failed,
             TimeoutError: routes.failed,
             HTTPException: _unknown_path,
@@ -136,36 +139,44 @@ class _Routes:
         return _response(reply.success(content))
 
     async def explain(self, request: Request) -> Response:
-        """`GET /v1/explain?verb=&repository=`: may the caller, and by which binding."""
+        """`GET /v1/explain?verb=&repository=&as=&group=`: may he, by which rule, or whom to ask."""
         proved = await self._prove(request)
-        verb, name = request.query_params.get("verb", ""), request.query_params.get("repository")
-        if verb not in _ACTIONS or not name:
-            known = ", ".join(str(item) for item in _ACTIONS if item is not None)
-            raise RequestRefusedError(f"verb must be one of {known}; repository must be given")
-        action = _ACTIONS[Verb(verb)]
-        scope = Scope("repository", name, frozenset({action}))
+        asked = explain.read(request.query_params)
         async with asyncio.timeout(ANSWER_SECONDS):
-            grant = await self._exchange.grant(proved, scope)
-        allowed = action in grant.actions
-        reason = grant.reason
-        if not reason and not allowed:
-            reason = f"no binding gives {proved.identity.name} the verb {verb} on {name}"
-        return _response(
-            reply.success(
-                {
-                    "user": proved.identity.name,
-                    "verb": verb,
-                    "repository": name,
-                    "allowed": allowed,
-                    "reason": reason,
-                }
-            )
+            found = await explain.answer(self._exchange, self._around.api, proved, asked)
+        return _response(reply.success(found))
+
+    async def _create(self, request: Request) -> Response:
+        """`POST /v1/logins`: make a personal token; the only answer that ever holds it."""
+        proved = await self._prove(request)
+        personal.may_ask(proved)
+        logins = self._logins()
+        length = request.headers.get("content-length", "")
+        body = await read_body(int(length) if length.isdecimal() else None, request.receive)
+        wish = personal.wish_of(
+            body, proved, self._exchange.services, logins.lifetimes.absolute, self._caller(request)
         )
+        async with asyncio.timeout(ANSWER_SECONDS):
+            token, record = await logins.make(proved.identity, wish)
+        self._exchange.record(
+            "create",
+            proved,
+            login=record.id,
+            name=record.name,
+            expires=_text(record.expires),
+            scopes=None if record.scopes is None else [str(scope) for scope in record.scopes],
+        )
+        content = {"token": token.reveal(), "login": _shown(record, proved)}
+        return _response(reply.success(content, HTTPStatus.CREATED))
 
     async def logins(self, request: Request) -> Response:
-        """`GET /v1/logins`: the caller's own."""
+        """`GET /v1/logins`: the caller's own; a personal token sees itself only. POST makes one."""
+        if request.method == "POST":
+            return await self._create(request)
         proved = await self._prove(request)
         found = await self._logins().of_user(proved.identity)
+        if proved.login is not None and proved.login.type == "personal":
+            found = [record for record in found if record.id == proved.login.id]
         return _response(reply.success({"logins": [_shown(record, proved) for record in found]}))
 
     async def logout(self, request: Request) -> Response:
@@ -211,11 +222,15 @@ class _Routes:
         sent = request.headers.getlist("authorization")
         if len(sent) != 1:
             raise CredentialsRejected("send one credential, as Basic or Bearer")
-        caller = Caller(
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await self._exchange.prove(
+                parse_authorization(sent[0]), None, self._caller(request)
+            )
+
+    def _caller(self, request: Request) -> Caller:
+        return Caller(
             self._around.address(request.scope), request.headers.get("user-agent", "")[:256]
         )
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await self._exchange.prove(parse_authorization(sent[0]), None, caller)
 
     def _logins(self) -> Logins:
         if self._exchange.logins is None:
@@ -259,6 +274,12 @@ async def _unknown_path(request: Request, exc: Exception) -> Response:
     allow = (found.headers or {}).get("Allow", "")
     refused = RequestRefusedError(message, status=status, allow=allow)
     return _response(reply.failure(refused, ""))
+
+
+async def _gone(request: Request, exc: Exception) -> Response:
+    """Answer nobody."""
+    del request, exc
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _defect(request: Request, exc: Exception) -> Response:

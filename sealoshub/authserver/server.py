@@ -150,6 +150,7 @@ class TokenServer:
             unready=self._unready,
             realm=self._config.issuer,
             address=lambda scope: caller_address(scope, proxies),
+            api=self._api,
         )
         return App(
             exchange,
