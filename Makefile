@@ -64,8 +64,9 @@ demo: venv ## Show a whole hub at work, on this machine
 bench: tools ## Measure speed and memory against stock clients
 	$(PYTEST) -p no:xdist --timeout 1800 tests/benchmarks
 
-docs: venv ## Write the command reference, and check the documentation
+docs: venv ## Write the references, and check the documentation
 	@$(BIN)/python tests/tools/cli_reference.py
+	@$(BIN)/python tests/tools/resource_reference.py
 	$(PYTEST) tests/unit/docs
 
 format: $(VENV)/.check ## Format the sources

@@ -12,7 +12,7 @@ import yaml
 
 from sealoshub.authserver import config
 from sealoshub.imagehub import install
-from tests.tools import cli_reference
+from tests.tools import cli_reference, resource_reference
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PAGES: Final = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -21,6 +21,11 @@ PAGES: Final = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT 
 def test_the_command_reference_is_that_of_the_program() -> None:
     """`make docs` was run after the last change of a command."""
     assert cli_reference.PAGE.read_text() == cli_reference.render()
+
+
+def test_the_resource_reference_is_that_of_the_manifests() -> None:
+    """`make docs` was run after the last change of a CRD or a role."""
+    assert resource_reference.PAGE.read_text() == resource_reference.render()
 
 
 def test_every_key_of_the_token_server_is_documented() -> None:
