@@ -7,7 +7,7 @@ _sealoshub() {
     elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$where ${COMP_WORDS[i]}" in
-            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub completion")
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
                 where="$where ${COMP_WORDS[i]}" ;;
         esac
     done
@@ -26,6 +26,8 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub login --compat")
             COMPREPLY=($(compgen -W "all containers docker" -- "$cur")); return ;;
+        "sealoshub login --store")
+            COMPREPLY=($(compgen -W "file helper keyring" -- "$cur")); return ;;
         "sealoshub login --ca-file")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub login --output"|"sealoshub login -o")
@@ -124,8 +126,8 @@ _sealoshub() {
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
     esac
     case "$where" in
-        "sealoshub") words="login logout whoami push apply hub completion --version --help -h" ;;
-        "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --plain-http --ca-file --insecure-skip-tls-verify --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub") words="login logout whoami push apply hub credential-helper completion --version --help -h" ;;
+        "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub whoami") words="--offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" files=yes ;;
@@ -139,6 +141,7 @@ _sealoshub() {
         "sealoshub hub controller") words="--kubeconfig --health-port --leader-election --no-leader-election --help -h" ;;
         "sealoshub hub user") words="add --help -h" ;;
         "sealoshub hub user add") words="--group --token --days --out --data --output -o --quiet -q --help -h" ;;
+        "sealoshub credential-helper") words="get store erase list --help -h" ;;
         "sealoshub completion") words="bash zsh fish --help -h" ;;
     esac
     if [[ $files && $cur != -* ]]; then

@@ -3,7 +3,7 @@
 function __sealoshub_at
     set -l where sealoshub
     for word in (commandline -opc)[2..-1]
-        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub apply' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub manifests' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub completion'
+        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub apply' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub manifests' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub credential-helper' 'sealoshub completion'
             set where "$where $word"
         end
     end
@@ -16,6 +16,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub' -a whoami -d 'Show as whom y
 complete -c sealoshub -n '__sealoshub_at sealoshub' -a push -d 'Push an image and describe it: its Image resource is applied with your kubeconfig.'
 complete -c sealoshub -n '__sealoshub_at sealoshub' -a apply -d 'Apply organizations, repositories, images and data packs.'
 complete -c sealoshub -n '__sealoshub_at sealoshub' -a hub -d 'Run a hub on this machine, or the server side of one in a cluster.'
+complete -c sealoshub -n '__sealoshub_at sealoshub' -a credential-helper -d 'Speak the docker credential helper protocol: a server\'s address in, its credential out.'
 complete -c sealoshub -n '__sealoshub_at sealoshub' -a completion -d 'Print a completion script, for example: source <(sealoshub completion bash).'
 complete -c sealoshub -n '__sealoshub_at sealoshub' -l version -d 'Show the version.'
 complete -c sealoshub -n '__sealoshub_at sealoshub' -l help -s h -d 'Show this message and exit.'
@@ -29,6 +30,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub login' -l password-stdin -d '
 complete -c sealoshub -n '__sealoshub_at sealoshub login' -l authfile -r -F -d 'The one credential file to use.'
 complete -c sealoshub -n '__sealoshub_at sealoshub login' -l compat -x -a 'all containers docker' -d 'Whose credential files are written.'
 complete -c sealoshub -n '__sealoshub_at sealoshub login' -l persist -d 'Write the auth.json that survives a reboot.'
+complete -c sealoshub -n '__sealoshub_at sealoshub login' -l store -x -a 'file helper keyring' -d 'What keeps the secret: the credential file, a file behind our own credential helper, or the system keyring. Default: as before, or else the credential file.'
 complete -c sealoshub -n '__sealoshub_at sealoshub login' -l plain-http -d 'Speak HTTP; needed only if the host is not this machine.'
 complete -c sealoshub -n '__sealoshub_at sealoshub login' -l ca-file -r -F -d 'Trust this authority too (PEM).'
 complete -c sealoshub -n '__sealoshub_at sealoshub login' -l insecure-skip-tls-verify -d 'Do not verify the registry\'s certificate.'
@@ -132,5 +134,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub user add' -l data -r -F -
 complete -c sealoshub -n '__sealoshub_at sealoshub hub user add' -l output -s o -x -a 'text json' -d 'How the result is printed.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub user add' -l quiet -s q -d 'No notes and no progress, only the result.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub user add' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub credential-helper' -a 'get store erase list'
+complete -c sealoshub -n '__sealoshub_at sealoshub credential-helper' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub completion' -a 'bash zsh fish'
 complete -c sealoshub -n '__sealoshub_at sealoshub completion' -l help -s h -d 'Show this message and exit.'

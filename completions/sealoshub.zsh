@@ -6,7 +6,7 @@ _sealoshub() {
   local -a commands options
   for ((i = 2; i < CURRENT; i++)); do
     case "$where ${words[i]}" in
-      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub completion")
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
         where="$where ${words[i]}" ;;
     esac
   done
@@ -25,6 +25,8 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub login --compat")
       compadd -- all containers docker; return ;;
+    ("sealoshub login --store")
+      compadd -- file helper keyring; return ;;
     ("sealoshub login --ca-file")
       _files; return ;;
     ("sealoshub login --output"|"sealoshub login -o")
@@ -124,12 +126,12 @@ _sealoshub() {
   esac
   case "$where" in
     ("sealoshub")
-      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'completion:Print a completion script, for example: source <(sealoshub completion bash).')
+      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script, for example: source <(sealoshub completion bash).')
       options=('--version:Show the version.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub login")
       commands=()
-      options=('--kubeconfig:Log in with a kubeconfig. Bare: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Log in with a kubeconfig. Bare: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--token:A token. Better: --token-file.' '--token-file:A file with a token.' '--token-stdin:Read a token from standard input.' '--username:The account'\''s name.' '-u:The account'\''s name.' '--password-stdin:Read the password from standard input.' '--authfile:The one credential file to use.' '--compat:Whose credential files are written.' '--persist:Write the auth.json that survives a reboot.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--no-exchange:Keep the credential itself, not a short one for it.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--kubeconfig:Log in with a kubeconfig. Bare: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Log in with a kubeconfig. Bare: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--token:A token. Better: --token-file.' '--token-file:A file with a token.' '--token-stdin:Read a token from standard input.' '--username:The account'\''s name.' '-u:The account'\''s name.' '--password-stdin:Read the password from standard input.' '--authfile:The one credential file to use.' '--compat:Whose credential files are written.' '--persist:Write the auth.json that survives a reboot.' '--store:What keeps the secret: the credential file, a file behind our own credential helper, or the system keyring. Default: as before, or else the credential file.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--no-exchange:Keep the credential itself, not a short one for it.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub logout")
       commands=()
@@ -182,6 +184,10 @@ _sealoshub() {
     ("sealoshub hub user add")
       commands=()
       options=('--group:A group; may be repeated.' '--token:A ServiceAccount with a token, not a client certificate.' '--days:Life of the credential.' '--out:Kubeconfig to write.' '--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub credential-helper")
+      commands=('get' 'store' 'erase' 'list')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub completion")
       commands=('bash' 'zsh' 'fish')

@@ -13,7 +13,7 @@ from sealoshub import credentials
 from sealoshub.cli import identity, options, output, session
 from sealoshub.cli.output import Format, Output
 from sealoshub.cli.whoami import HubIdentity
-from sealoshub.credentials import Compat, StoredCredential, ledger
+from sealoshub.credentials import Compat, Store, StoredCredential, ledger
 from sealoshub.errors import AuthenticationError, SealosHubError
 from sealoshub.reference import parse_host
 
@@ -122,6 +122,14 @@ def login(
     persist: Annotated[
         bool, typer.Option("--persist", help="Write the auth.json that survives a reboot.")
     ] = False,
+    store: Annotated[
+        Store | None,
+        typer.Option(
+            "--store",
+            help="What keeps the secret: the credential file, a file behind our own credential"
+            " helper, or the system keyring. Default: as before, or else the credential file.",
+        ),
+    ] = None,
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
@@ -141,6 +149,7 @@ def login(
     out = Output("login", format_, quiet=quiet, verbose=verbose)
     name = parse_host(host)
     places = options.credential_places(authfile, compat, persist=persist)
+    credentials.require(name, store, places=places)
     choice = identity.Choice(
         kubeconfig, context, token, token_file, token_stdin, username, password_stdin
     )
@@ -171,6 +180,7 @@ def login(
         stored.secret,
         is_refresh_token=stored.is_refresh_token,
         places=places,
+        store=store,
         on_note=out.note,
     )
     ledger.remember(session.ledger_file(), ledger.Login(name, who, expires, tuple(locations)))
@@ -207,7 +217,12 @@ def _tell(  # noqa: PLR0917  # the parts of one sentence
     stored: StoredCredential,
     locations: list[str],
 ) -> None:
-    places = " and ".join(locations)
+    # Behind our own helper, the files only name it.
+    behind = len(locations) > 1 and not Path(locations[0]).is_absolute()
+    files = locations[1:] if behind else locations
+    places = " and ".join(files)
+    if behind:
+        places = f"{locations[0]}, which is named in {places}"
     if expires is not None:
         life = f"the login is good until {output.moment(expires)}"
     elif stored.is_refresh_token:
@@ -215,7 +230,7 @@ def _tell(  # noqa: PLR0917  # the parts of one sentence
     else:
         life = "it is good as long as the credential itself"
     out.note(f"logged in to {host} as {who}; {life}; stored in {places}")
-    if locations and all(place.startswith("/run/") for place in locations):
+    if files and all(place.startswith("/run/") for place in files):
         out.note("/run is emptied at a reboot; --persist stores the login where it stays")
     out.result(
         None,

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "push": "sealoshub.cli.push:app",
     "apply": "sealoshub.cli.apply:app",
     "hub": "sealoshub.cli.hub:app",
+    "credential-helper": "sealoshub.cli.credential_helper:app",
     "completion": "sealoshub.cli.completion:app",
 }
 

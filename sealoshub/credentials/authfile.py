@@ -68,6 +68,20 @@ def parse(content: bytes, source: str) -> dict[str, object]:
     return body
 
 
+def section(body: dict[str, object], name: str, where: str) -> dict[str, object]:
+    """Return the object *name* of a file's content; an empty one if there is none.
+
+    Raises:
+        InvalidInputError: It is something else; *where* is for the message.
+    """
+    found = body.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InvalidInputError(f"{name} in {where} is not an object")
+    return found
+
+
 def edit(path: Path, change: Callable[[dict[str, object]], bool]) -> bool:
     """Change a file under its lock.
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 DOCKER_HUB: Final = "https://index.docker.io/v1/"  # the key docker has used since its beginning
-_HUB_HOSTS: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+HUB_HOST: Final = "docker.io"
+_HUB_HOSTS: Final = frozenset({HUB_HOST, "index.docker.io", "registry-1.docker.io"})
 _SCHEME: Final = re.compile(r"^https?://")
 
 
@@ -35,7 +36,7 @@ class Entry:
 def key_for(host: str, form: Format) -> str:
     """Return the key under which a login for *host* is written."""
     if host in _HUB_HOSTS:
-        return "docker.io" if form is Format.CONTAINERS else DOCKER_HUB
+        return HUB_HOST if form is Format.CONTAINERS else DOCKER_HUB
     return host
 
 
@@ -61,7 +62,12 @@ def denotes_host(key: str, host: str) -> bool:
     name, slash, path = bare.partition("/")
     if slash and path.strip("/") not in {"", "v1", "v2"}:
         return False
-    return _family(name) == _family(host)
+    return family(name) == family(host)
+
+
+def family(host: str) -> str:
+    """Return the one name under which all spellings of *host* meet: Docker Hub has several."""
+    return HUB_HOST if host in _HUB_HOSTS else host
 
 
 def decode(body: Mapping[str, object], where: str) -> Entry | None:
@@ -117,14 +123,10 @@ def encode(entry: Entry, old: object) -> dict[str, object]:
     return fields
 
 
-def _family(host: str) -> str:
-    return "docker.io" if host in _HUB_HOSTS else host
-
-
 def _normal(key: str, form: Format) -> str:
     """Cut the scheme; cut the path if docker would."""
     bare = _SCHEME.sub("", key)
     if bare != key or form is not Format.CONTAINERS:
         # containers/image: only a key with a scheme has a path to cut, others are namespaces.
         bare = bare.partition("/")[0]
-    return _family(bare)
+    return family(bare)

@@ -52,12 +52,14 @@ class Places:
         files: Every file, in the order in which they are read; the first hit wins.
         targets: The files a login writes. The first must succeed, the others if possible.
         search_path: `PATH`, for credential helpers.
+        vault: The file behind our own helper.
     """
 
     inline: Secret | None
     files: tuple[File, ...]
     targets: tuple[File, ...]
     search_path: str | None
+    vault: Path
 
 
 def locate(  # noqa: PLR0913  # each keyword is one thing that decides, and tests set them all
@@ -78,7 +80,7 @@ def locate(  # noqa: PLR0913  # each keyword is one thing that decides, and test
 
     Args:
         env: `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG`, `DOCKER_AUTH_CONFIG`, `XDG_RUNTIME_DIR`,
-            `XDG_CONFIG_HOME`, `PATH`.
+            `XDG_CONFIG_HOME`, `XDG_DATA_HOME`, `PATH`.
         home: The user's home directory.
         uid: The user's number, for `/run/containers/<uid>`.
         authfile: The one file to use, as named on the command line.
@@ -90,7 +92,11 @@ def locate(  # noqa: PLR0913  # each keyword is one thing that decides, and test
         UsageError: *compat* or *persist* is asked for although one file is named.
     """
     inline = env.get("DOCKER_AUTH_CONFIG", "") if authfile is None else ""
-    common = Secret(inline) if inline.strip() else None, env.get("PATH")
+    common = (
+        Secret(inline) if inline.strip() else None,
+        env.get("PATH"),
+        vault_file(env, home),
+    )
     named = authfile or (Path(text) if (text := env.get("REGISTRY_AUTH_FILE")) else None)
     only: File | None = None
     if named is not None:
@@ -103,7 +109,7 @@ def locate(  # noqa: PLR0913  # each keyword is one thing that decides, and test
                 f"--persist and --compat make no sense with the one file {only.path}",
                 hint="Leave --authfile, $REGISTRY_AUTH_FILE and $DOCKER_CONFIG away.",
             )
-        return Places(common[0], (only,), (only,), common[1])
+        return Places(common[0], (only,), (only,), *common[1:])
     config = Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "containers" / "auth.json"
     if env.get("XDG_RUNTIME_DIR"):
         first = Path(env["XDG_RUNTIME_DIR"]) / "containers" / "auth.json"
@@ -120,7 +126,13 @@ def locate(  # noqa: PLR0913  # each keyword is one thing that decides, and test
         Compat.DOCKER: (docker,),
     }[compat]
     files = (*containers, docker, File(home / ".dockercfg", Format.DOCKERCFG))
-    return Places(common[0], files, targets, common[1])
+    return Places(common[0], files, targets, *common[1:])
+
+
+def vault_file(env: Mapping[str, str], home: Path) -> Path:
+    """Return the file behind our own helper: `$XDG_DATA_HOME/sealoshub/credentials.json`."""
+    data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return data / "sealoshub" / "credentials.json"
 
 
 def _format_of(path: Path) -> Format:

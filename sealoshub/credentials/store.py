@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.credentials import authfile, entry, program
+from sealoshub.credentials import authfile, entry, pointers, program, ring, vault
 from sealoshub.credentials.places import File, Format, Places
 from sealoshub.errors import InvalidInputError, SealosHubError
 
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealoshub.secret import Secret
+
+
+class Store(StrEnum):
+    """What keeps the secret of a login."""
+
+    FILE = "file"  # the credential file itself
+    HELPER = "helper"  # a private file behind our own credential helper
+    KEYRING = "keyring"  # the system's keyring, behind our own credential helper
+
+
+_WHERE: Final = {Store.HELPER: vault.Where.FILE, Store.KEYRING: vault.Where.KEYRING}
 
 INLINE: Final = "$DOCKER_AUTH_CONFIG"
 _INLINE_FILE: Final = File(Path(INLINE), Format.DOCKER)  # a name for messages, never opened
@@ -58,7 +70,7 @@ def find(
     """
     if places.inline is not None:
         body = authfile.parse(places.inline.reveal().encode(), INLINE)
-        found = _in_entries(_section(body, "auths", INLINE), host, repository, _INLINE_FILE)
+        found = _in_entries(authfile.section(body, "auths", INLINE), host, repository, _INLINE_FILE)
         if found is not None:
             return found
     for file in places.files:
@@ -78,6 +90,7 @@ def save(  # noqa: PLR0913  # a login is four values; where and how to tell come
     *,
     is_refresh_token: bool,
     places: Places,
+    store: Store | None = None,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Store a login, so that every stock client finds it and no older one hides it.
@@ -91,15 +104,79 @@ def save(  # noqa: PLR0913  # a login is four values; where and how to tell come
         secret: Password, or refresh token.
         is_refresh_token: Which of the two.
         places: Where to write.
+        store: What keeps the secret. None: what kept it before, as the files say.
         on_note: Called with a sentence for what could not be written, or hides the login.
 
     Returns:
-        Where it was stored.
+        Where it was stored; behind our own helper, the files that name it follow.
 
     Raises:
         SealosHubError: The first target could not be written.
     """
     new = entry.Entry(account, secret, is_refresh_token)
+    require(host, store, places=places)
+    if store is None and _names_own_helper(host, places):
+        kept = vault.where_of(places.vault, host)
+        store = Store.KEYRING if kept is vault.Where.KEYRING else Store.HELPER
+    if store in _WHERE:
+        stored = _save_behind_helper(host, new, places, _WHERE[store])
+    else:
+        moved = [pointers.withdraw(file, host) for file in places.files]
+        stored = _save_in_files(host, new, places)
+        if any(moved):
+            vault.erase(places.vault, host, forget=True)
+    for file in places.files:
+        hiding = [key for key in _entries(authfile.load(file.path), file) if _narrower(key, host)]
+        if hiding:
+            on_note(f"{file.path} has an entry of its own for {hiding[0]}, which wins there")
+    return list(dict.fromkeys(stored))
+
+
+def require(host: str, store: Store | None, *, places: Places) -> None:
+    """Check that a login for *host* can be kept by *store*, before anybody logs in.
+
+    Raises:
+        HelperMissingError: Our own helper would be needed, and is not on `PATH`.
+        InvalidInputError: A file names another helper for *host*, or is corrupt.
+        KeyringError: There is no usable keyring.
+    """
+    if store is not None:
+        pointers.require_no_other(host, places, inside=store is Store.FILE)
+    if store in _WHERE:
+        pointers.require_program(places)
+    if store is Store.KEYRING:
+        ring.name()
+
+
+def _names_own_helper(host: str, places: Places) -> bool:
+    return any(_helper(authfile.load(f.path), f, host) == vault.NAME for f in places.files)
+
+
+def _save_behind_helper(
+    host: str, new: entry.Entry, places: Places, where: vault.Where
+) -> list[str]:
+    """Give the secret to our own helper first, then let the files name it."""
+    account = program.TOKEN_USER if new.is_refresh_token else new.account
+    server = entry.key_for(host, Format.DOCKER)
+    vault.store(places.vault, server, program.Kept(account, new.secret), where)
+    stored = [vault.shown(places.vault, host)]
+    for number, file in enumerate(places.targets):
+        try:
+            if pointers.point(file, host):
+                stored.append(str(file.path))
+        except SealosHubError:
+            if number == 0 or _has_own_entry(file, host):
+                raise
+    stored.extend(
+        str(file.path)
+        for file in places.files
+        if file not in places.targets and _has_own_entry(file, host) and pointers.point(file, host)
+    )
+    return stored
+
+
+def _save_in_files(host: str, new: entry.Entry, places: Places) -> list[str]:
+    """Write the secret to the files, or to the helpers that they name."""
     stored = []
     for number, file in enumerate(places.targets):
         try:
@@ -114,11 +191,7 @@ def save(  # noqa: PLR0913  # a login is four values; where and how to tell come
         for file in places.files
         if file not in places.targets and _has_own_entry(file, host)
     )
-    for file in places.files:
-        hiding = [key for key in _entries(authfile.load(file.path), file) if _narrower(key, host)]
-        if hiding:
-            on_note(f"{file.path} has an entry of its own for {hiding[0]}, which wins there")
-    return list(dict.fromkeys(stored))
+    return stored
 
 
 def erase(
@@ -140,7 +213,10 @@ def erase(
             failure = failure or exc
     if places.inline is not None:
         body = authfile.parse(places.inline.reveal().encode(), INLINE)
-        if _in_entries(_section(body, "auths", INLINE), host, None, _INLINE_FILE) is not None:
+        if (
+            _in_entries(authfile.section(body, "auths", INLINE), host, None, _INLINE_FILE)
+            is not None
+        ):
             on_note(f"{INLINE} still holds a credential for {host}; unset it")
     if failure is not None:
         raise failure
@@ -156,27 +232,15 @@ def hosts(*, places: Places) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _section(body: dict[str, object], name: str, where: str) -> dict[str, object]:
-    section = body.get(name)
-    if section is None:
-        return {}
-    if not isinstance(section, dict):
-        raise InvalidInputError(f"{name} in {where} is not an object")
-    return section
-
-
 def _entries(body: dict[str, object], file: File) -> dict[str, object]:
     if file.format is Format.DOCKERCFG:
         return body
-    return _section(body, "auths", str(file.path))
+    return authfile.section(body, "auths", str(file.path))
 
 
 def _helper(body: dict[str, object], file: File, host: str) -> str | None:
     """Return the helper that *file* names for *host*."""
-    if file.format is Format.DOCKERCFG:
-        return None
-    named = _section(body, "credHelpers", str(file.path))
-    helper = named.get(host) or named.get(entry.key_for(host, file.format))
+    helper: object = pointers.named(body, file, host)
     if not helper and file.format is Format.DOCKER:
         helper = body.get("credsStore")
     if helper is not None and not isinstance(helper, str):
@@ -195,17 +259,21 @@ def _in_helper(
     if helper is None:
         return None
     server = entry.key_for(host, file.format)
+    if helper == vault.NAME:
+        # Our own helper is asked here and now: the program need not be on PATH to read.
+        own = vault.get(places.vault, host)
+        return _from_helper(own, vault.shown(places.vault, host), server) if own else None
     try:
         kept = program.get(helper, server, places.search_path)
     except program.HelperMissingError as exc:
         on_note(f"{exc.message}, though {file.path} names it")
         return None
-    if kept is None:
-        return None
+    return _from_helper(kept, program.program_name(helper), server) if kept else None
+
+
+def _from_helper(kept: program.Kept, location: str, server: str) -> StoredCredential:
     token = kept.account == program.TOKEN_USER
-    return StoredCredential(
-        "" if token else kept.account, kept.secret, token, program.program_name(helper), server
-    )
+    return StoredCredential("" if token else kept.account, kept.secret, token, location, server)
 
 
 def _in_entries(
@@ -230,7 +298,11 @@ def _write(file: File, host: str, new: entry.Entry, places: Places) -> str:
     helper = _helper(authfile.load(file.path), file, host)
     if helper is not None:
         account = program.TOKEN_USER if new.is_refresh_token else new.account
-        program.store(helper, key, program.Kept(account, new.secret), places.search_path)
+        kept = program.Kept(account, new.secret)
+        if helper == vault.NAME:
+            vault.store(places.vault, key, kept)
+        else:
+            program.store(helper, key, kept, places.search_path)
 
     def change(body: dict[str, object]) -> bool:
         entries = body if file.format is Format.DOCKERCFG else body.setdefault("auths", {})
@@ -273,7 +345,12 @@ def _erase_in(file: File, host: str, places: Places) -> list[str]:
     if any(entry.denotes_host(key, host) for key in _entries(body, file)):
         authfile.edit(file.path, change)
     helper = _helper(body, file, host)
-    if helper is not None and program.erase(
+    if helper == vault.NAME:
+        place = vault.shown(places.vault, host)
+        if vault.erase(places.vault, host, forget=True):
+            erased.append(place)
+        pointers.withdraw(file, host)
+    elif helper is not None and program.erase(
         helper, entry.key_for(host, file.format), places.search_path
     ):
         erased.append(program.program_name(helper))
