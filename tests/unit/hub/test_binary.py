@@ -217,7 +217,9 @@ def test_interrupted_build_ends_go(machine: Machine) -> None:
     started = machine.bin.parent / "started"
     machine.add_go(fault=f'echo $$ > "{started}"; exec sleep 1000')
     script = (
-        "import sys; from sealoshub.hub import binary\n"
+        # A shell's background jobs, and their children, begin with SIGINT ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from sealoshub.hub import binary\n"
         f"binary.find_registry(None, {machine.env!r}, print)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
