@@ -215,8 +215,10 @@ def _prove_policies(cluster: Cluster, ticks: Iterator[None]) -> None:
 def _is_refused(cluster: Cluster, probe: Object, words: str) -> bool:
     try:
         cluster.create(probe, dry_run=True)
-    except NotFoundError:
-        return False  # established, and still not served by this API server
+    except (NotFoundError, UnavailableError):
+        # Established, and still not known to every part of the API server: its admission plugins
+        # answer 500 for a moment.
+        return False
     except DeniedError:
         raise
     except SealosHubError as exc:

@@ -31,6 +31,8 @@ PAGE: Final = 500  # objects in one answer of a list, as kubectl asks
 RELISTS: Final = 3  # a continue token can expire in the middle of a long list
 POOL: Final = 16  # connections kept; the controller has a watch for each kind and its workers
 
+_BOOKKEEPING: Final = frozenset({"managedFields", "resourceVersion", "generation"})
+
 Objects = list[Object]
 
 
@@ -71,8 +73,12 @@ class Cluster:
         """Return the cluster of a kubeconfig file's current (or named) context.
 
         Raises:
-            InvalidInputError: The file cannot be read, or has no usable credential.
+            NotFoundError: There is no such file.
+            InvalidInputError: It cannot be read.
+            AuthenticationError: It has no usable credential.
         """
+        if not Path(path).exists():  # else a pod's own account would quietly take its place
+            raise NotFoundError(f"there is no kubeconfig {path}")
         return cls._reading([Path(path)], context)
 
     @classmethod
@@ -316,7 +322,7 @@ class Cluster:
         manager = field_manager or self._manager
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         try:
-            before = _version(self.get(kind, name, namespace))
+            before = self.get(kind, name, namespace)
         except NotFoundError:
             before = None
         query |= {"dryRun": "All"} if dry_run else {}
@@ -332,8 +338,8 @@ class Cluster:
         )
         if before is None:
             return ApplyResult(obj, "created")
-        # A dry run keeps the resourceVersion whatever it would change, so it can only say this.
-        return ApplyResult(obj, "unchanged" if _version(obj) == before else "configured")
+        same = _content(obj) == _content(before)
+        return ApplyResult(obj, "unchanged" if same else "configured")
 
     def create(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Create the object.
@@ -460,9 +466,10 @@ def _label(kind: str, name: str, namespace: str | None) -> str:
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
-def _version(obj: Object) -> str | None:
-    version = (obj.get("metadata") or {}).get("resourceVersion")
-    return version if isinstance(version, str) else None
+def _content(obj: Object) -> Object:
+    """Return what an apply can change; a controller writes the rest at any moment."""
+    meta = {key: item for key, item in obj["metadata"].items() if key not in _BOOKKEEPING}
+    return {**obj, "metadata": meta, "status": None}
 
 
 def _without_managed_fields(manifest: Mapping[str, Any]) -> Object:

@@ -16,7 +16,7 @@ from sealoshub.hub.api import pki
 from sealoshub.hub.api.rbac import MASTERS
 from sealoshub.hub.api.server import ApiConfig, make_server
 from sealoshub.imagehub import controller, install
-from sealoshub.imagehub.names import API_VERSION, object_name
+from sealoshub.imagehub.names import API_VERSION, GROUP, object_name
 from sealoshub.kube.cluster import Cluster
 from sealoshub.kube.kubeconfig import ClusterCredential
 
@@ -131,6 +131,28 @@ def people(api: Api) -> People:
     )
 
 
+def allowed(cluster: Cluster, name: str, namespace: str, repository: str, verb: str) -> bool:
+    """Ask the question that the token server asks."""
+    review = cluster.review(
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": name,
+                "groups": ["system:authenticated"],
+                "resourceAttributes": {
+                    "namespace": namespace,
+                    "group": GROUP,
+                    "resource": "repositories",
+                    "name": repository,
+                    "verb": verb,
+                },
+            },
+        }
+    )
+    return review["status"]["allowed"] is True
+
+
 def bind(admin: Cluster, organization: str, role: str, user: str) -> None:
     """Do what the controller would: make *user* a member of *organization*."""
     namespace = f"hub-{organization}"
@@ -148,6 +170,10 @@ def bind(admin: Cluster, organization: str, role: str, user: str) -> None:
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
         }
     )
+    # A real API server sees a new binding some milliseconds later. Every role has `pull`, and the
+    # name of the binding says which other verb to wait for.
+    verb = {"owner": "manage", "developer": "push"}[role]
+    until(lambda: allowed(admin, user, namespace, "app", verb), f"{user} is {role}")
 
 
 @contextlib.contextmanager

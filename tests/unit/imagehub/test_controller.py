@@ -11,6 +11,7 @@ from sealoshub.errors import NotFoundError
 from sealoshub.imagehub import names
 from tests.unit.imagehub.conftest import (
     People,
+    allowed,
     condition,
     gone,
     ready,
@@ -172,28 +173,6 @@ def created(cluster: Cluster, path: str) -> bool:
     except Exception:  # noqa: BLE001  # not yet; the deadline of the caller decides
         return False
     return True
-
-
-def allowed(cluster: Cluster, name: str, namespace: str, repository: str, verb: str) -> bool:
-    """Ask the question that the token server asks."""
-    review = cluster.review(
-        {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {
-                "user": name,
-                "groups": ["system:authenticated"],
-                "resourceAttributes": {
-                    "namespace": namespace,
-                    "group": names.GROUP,
-                    "resource": "repositories",
-                    "name": repository,
-                    "verb": verb,
-                },
-            },
-        }
-    )
-    return review["status"]["allowed"] is True
 
 
 def test_an_organization_with_content_stays(live: People) -> None:

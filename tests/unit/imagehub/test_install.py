@@ -43,13 +43,15 @@ class OldCluster:
     Args:
         kinds: What it serves.
         refuses: Whether its policies take effect.
+        stumbles: How often it fails before, as an API server does that learns new kinds.
     """
 
     server = "https://old"
 
-    def __init__(self, kinds: set[str], *, refuses: bool) -> None:
+    def __init__(self, kinds: set[str], *, refuses: bool, stumbles: int = 0) -> None:
         self.kinds = kinds
         self.refuses = refuses
+        self.stumbles = stumbles
         self.applied: list[str] = []
 
     def supports(self, kind: str) -> bool:
@@ -68,6 +70,9 @@ class OldCluster:
     def create(self, obj: Mapping[str, Any], *, dry_run: bool) -> Object:
         """Answer a probe."""
         assert dry_run
+        if self.stumbles > 0:
+            self.stumbles -= 1
+            raise UnavailableError("Resource kind not found")
         if self.refuses:
             raise InvalidInputError(
                 "labels must say what spec.name says, must be the name of the organisation"
@@ -85,6 +90,13 @@ def test_nothing_is_granted_before_the_policies_refuse() -> None:
     with pytest.raises(UnavailableError, match="nothing was granted"):
         install.install(cluster, clock=lambda: next(times), sleep=lambda _: None)  # type: ignore[arg-type]  # a fake
     assert [name for name in cluster.applied if name.startswith("ClusterRoleBinding")] == []
+
+
+def test_an_api_server_may_take_its_time() -> None:
+    """Admission plugins that do not know the new kinds yet are waited for."""
+    cluster = OldCluster(ALL, refuses=True, stumbles=3)
+    install.install(cluster, sleep=lambda _: None)  # type: ignore[arg-type]  # a fake
+    assert cluster.applied[-1] == "ClusterRoleBinding imagehub:user"
 
 
 def test_a_cluster_without_policies_is_refused_before_anything_is_open() -> None:

@@ -135,3 +135,4 @@ def test_a_replica_that_loses_the_lease_ends(people: People) -> None:
         until(attempt, "the lease is stolen")
         until(lambda: ended, "the controller ends")
     assert "lost the lease" in ended[0].args[0]
+    people.admin.delete("Lease", LEASE_NAME, names.HUB_NAMESPACE)  # the thief has it for a minute
