@@ -14,6 +14,8 @@ from sealoshub.kube.cluster import Cluster
 from tests.unit.imagehub.conftest import people
 from tests.unit.imagehub.test_controller import (
     live,
+    test_a_data_pack_ends,
+    test_a_data_pack_says_only_what_its_creator_may_pull,
     test_a_member_of_one_repository_has_rights_there_alone,
     test_a_namespace_of_somebody_else_is_left_alone,
     test_an_organization_with_content_stays,
@@ -52,7 +54,9 @@ __all__ = [  # fixtures and tests; pytest finds them by name
     "live",
     "people",
     "team",
+    "test_a_data_pack_ends",
     "test_a_data_pack_is_its_creators",
+    "test_a_data_pack_says_only_what_its_creator_may_pull",
     "test_a_hub_at_rest_is_written_to_by_nobody",
     "test_a_manifest_without_a_creator_leaves_it_as_it_is",
     "test_a_member_of_one_repository_has_rights_there_alone",

@@ -39,5 +39,17 @@ def status_patch(
         since = old.get(_SINCE, now) if old.get("status") == item["status"] else now
         new.append({**item, "observedGeneration": generation, _SINCE: since})
     target = {**wanted, "observedGeneration": generation, "conditions": new}
-    changed = {key: value for key, value in target.items() if current.get(key) != value}
+    changed = {
+        key: replacing(current.get(key), value)
+        for key, value in target.items()
+        if current.get(key) != value
+    }
     return changed or None
+
+
+def replacing(old: object, new: object) -> object:
+    """Return the merge patch that leaves nothing of *old* in *new*; only objects are merged."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    lost = dict.fromkeys(set(old) - set(new))
+    return lost | {key: replacing(old.get(key), value) for key, value in new.items()}

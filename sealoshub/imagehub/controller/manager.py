@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import SealosHubError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import health, image, kinds, login, organization, repository
+from sealoshub.imagehub.controller import (
+    datapack,
+    health,
+    image,
+    kinds,
+    login,
+    organization,
+    repository,
+)
 from sealoshub.imagehub.controller.lease import Leader, Timing
 from sealoshub.imagehub.controller.queue import KeyQueue
 from sealoshub.imagehub.controller.wiring import Key, add_all, connect
@@ -143,6 +151,8 @@ def _reconcile(world: World, key: Key) -> float | None:
         repository.reconcile(world, name)
     elif kind == "Image":
         image.reconcile(world, name)
+    elif kind == "DataPack":
+        return datapack.reconcile(world, name)
     else:
         return login.reconcile(world, name)
     return None

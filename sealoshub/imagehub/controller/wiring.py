@@ -24,6 +24,7 @@ def connect(world: World, queue: Queue) -> None:
     for informer in (world.namespaces, world.roles, world.bindings):
         informer.on_change(partial(_owned, world, queue))
     world.logins.on_change(lambda obj: queue.add(("Login", str(obj["metadata"]["name"]))))
+    world.datapacks.on_change(lambda obj: queue.add(("DataPack", str(obj["metadata"]["name"]))))
 
 
 def add_all(world: World, queue: Queue) -> None:

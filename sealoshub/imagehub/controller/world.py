@@ -35,6 +35,7 @@ class World:
     roles: Informer[Object]  # index: organisation
     bindings: Informer[Object]  # index: organisation
     logins: Informer[Object]
+    datapacks: Informer[Object]
     now: Callable[[], datetime]
 
     def informers(self) -> tuple[Informer[Any], ...]:
@@ -47,6 +48,7 @@ class World:
             self.roles,
             self.bindings,
             self.logins,
+            self.datapacks,
         )
 
     def moment(self) -> str:
@@ -99,6 +101,7 @@ def open_world(cluster: Cluster, now: Callable[[], datetime]) -> World:
             label_selector=kinds.OURS,
         ),
         logins=Informer(cluster, "Login", keep=kinds.whole, namespace=names.HUB_NAMESPACE),
+        datapacks=Informer(cluster, "DataPack", keep=kinds.whole),
         now=now,
     )
 

@@ -257,3 +257,48 @@ def login(digit: str, expires: datetime) -> Object:
             "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
         },
     }
+
+
+def pack(name: str, **spec: object) -> Object:
+    """Return a DataPack."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "DataPack",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def test_a_data_pack_says_only_what_its_creator_may_pull(live: People) -> None:
+    """A private image, and one that is not there, are left out alike."""
+    for visibility in ("public", "private"):
+        org = f"pack-{visibility}"
+        live.alice.create(
+            resource("Organization", org, creator="alice", defaultVisibility=visibility)
+        )
+        ready(live.admin, "Organization", org)
+        live.admin.apply(resource("Image", f"{org}/app:v1", detail={"docs": "x", "size": 1}))
+        ready(live.admin, "Image", f"{org}.app.v1")
+    until(lambda: allowed(live.admin, "alice", "hub-pack-private", "app", "pull"), "alice may")
+    wanted = ["pack-public/app:v1", "pack-private/app:v1", "pack-public/no:v1", "?"]
+    for who, name in ((live.alice, "of-alice"), (live.bob, "of-bob")):
+        who.create(pack(name, names=wanted, type="detail"))
+    of_alice = ready(live.admin, "DataPack", "of-alice")["status"]
+    of_bob = ready(live.admin, "DataPack", "of-bob")["status"]
+    assert (sorted(of_alice["datas"]), sorted(of_bob["datas"])) == (
+        ["pack-private/app:v1", "pack-public/app:v1"],
+        ["pack-public/app:v1"],
+    )
+    assert of_bob["datas"]["pack-public/app:v1"]["docs"] == "x"
+    assert of_bob["code"] == 1
+    live.alice.patch("DataPack", "of-alice", {"spec": {"names": [], "type": "base"}})
+    until(
+        lambda: live.admin.get("DataPack", "of-alice")["status"].get("datas") == {},
+        "the new question is answered",
+    )
+
+
+def test_a_data_pack_ends(live: People) -> None:
+    """After its expireTime, by itself."""
+    live.alice.create(pack("short", expireTime="1ms"))
+    until(lambda: gone(live.admin, "DataPack", "short"), "it is gone")
