@@ -7,7 +7,7 @@ _sealoshub() {
     elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$where ${COMP_WORDS[i]}" in
-            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
                 where="$where ${COMP_WORDS[i]}" ;;
         esac
     done
@@ -74,6 +74,50 @@ _sealoshub() {
             COMPREPLY=(); return ;;
         "sealoshub apply --output"|"sealoshub apply -o")
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub token create --name"|"sealoshub token create -n")
+            COMPREPLY=(); return ;;
+        "sealoshub token create --ttl")
+            COMPREPLY=(); return ;;
+        "sealoshub token create --scope")
+            COMPREPLY=(); return ;;
+        "sealoshub token create --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub token create --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub token create --output"|"sealoshub token create -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub token list --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub token list --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub token list --output"|"sealoshub token list -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub token revoke --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub token revoke --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub token revoke --output"|"sealoshub token revoke -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub explain --as")
+            COMPREPLY=(); return ;;
+        "sealoshub explain --as-group")
+            COMPREPLY=(); return ;;
+        "sealoshub explain --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub explain --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub explain --output"|"sealoshub explain -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub doctor --kubeconfig"|"sealoshub doctor -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub doctor --context")
+            COMPREPLY=(); return ;;
+        "sealoshub doctor --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub doctor --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub doctor --output"|"sealoshub doctor -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         "sealoshub hub up --data")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub up --kubeconfig")
@@ -126,12 +170,18 @@ _sealoshub() {
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
     esac
     case "$where" in
-        "sealoshub") words="login logout whoami push apply hub credential-helper completion --version --help -h" ;;
+        "sealoshub") words="login logout whoami push apply token explain doctor hub credential-helper completion --version --help -h" ;;
         "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub whoami") words="--offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
+        "sealoshub token") words="create list revoke --help -h" ;;
+        "sealoshub token create") words="--name -n --ttl --scope --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub token list") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub token revoke") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub explain") words="pull push delete --as --as-group --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub doctor") words="--kubeconfig -k --context --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub") words="up down status manifests auth-server controller user --help -h" ;;
         "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --output -o --quiet -q --help -h" ;;
         "sealoshub hub down") words="--data --output -o --quiet -q --help -h" ;;

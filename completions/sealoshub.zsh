@@ -6,7 +6,7 @@ _sealoshub() {
   local -a commands options
   for ((i = 2; i < CURRENT; i++)); do
     case "$where ${words[i]}" in
-      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
         where="$where ${words[i]}" ;;
     esac
   done
@@ -73,6 +73,50 @@ _sealoshub() {
       _message value; return ;;
     ("sealoshub apply --output"|"sealoshub apply -o")
       compadd -- text json; return ;;
+    ("sealoshub token create --name"|"sealoshub token create -n")
+      _message value; return ;;
+    ("sealoshub token create --ttl")
+      _message value; return ;;
+    ("sealoshub token create --scope")
+      _message value; return ;;
+    ("sealoshub token create --authfile")
+      _files; return ;;
+    ("sealoshub token create --ca-file")
+      _files; return ;;
+    ("sealoshub token create --output"|"sealoshub token create -o")
+      compadd -- text json; return ;;
+    ("sealoshub token list --authfile")
+      _files; return ;;
+    ("sealoshub token list --ca-file")
+      _files; return ;;
+    ("sealoshub token list --output"|"sealoshub token list -o")
+      compadd -- text json; return ;;
+    ("sealoshub token revoke --authfile")
+      _files; return ;;
+    ("sealoshub token revoke --ca-file")
+      _files; return ;;
+    ("sealoshub token revoke --output"|"sealoshub token revoke -o")
+      compadd -- text json; return ;;
+    ("sealoshub explain --as")
+      _message value; return ;;
+    ("sealoshub explain --as-group")
+      _message value; return ;;
+    ("sealoshub explain --authfile")
+      _files; return ;;
+    ("sealoshub explain --ca-file")
+      _files; return ;;
+    ("sealoshub explain --output"|"sealoshub explain -o")
+      compadd -- text json; return ;;
+    ("sealoshub doctor --kubeconfig"|"sealoshub doctor -k")
+      _files; return ;;
+    ("sealoshub doctor --context")
+      _message value; return ;;
+    ("sealoshub doctor --authfile")
+      _files; return ;;
+    ("sealoshub doctor --ca-file")
+      _files; return ;;
+    ("sealoshub doctor --output"|"sealoshub doctor -o")
+      compadd -- text json; return ;;
     ("sealoshub hub up --data")
       _files; return ;;
     ("sealoshub hub up --kubeconfig")
@@ -126,7 +170,7 @@ _sealoshub() {
   esac
   case "$where" in
     ("sealoshub")
-      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script, for example: source <(sealoshub completion bash).')
+      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'token:Personal tokens, and the logins that you have.' 'explain:Say whether you may pull, push or delete, and which rule says so; else whom to ask.' 'doctor:Look at every step between this machine and a hub, and say how to repair what fails.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script, for example: source <(sealoshub completion bash).')
       options=('--version:Show the version.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub login")
@@ -149,6 +193,30 @@ _sealoshub() {
       commands=()
       options=('--filename:The same, as kubectl writes it.' '-f:The same, as kubectl writes it.' '--dry-run:Only check: here (client), or on the server too.' '--wait:Wait so long (30s, 5m) until all is ready.' '--force-conflicts:Take over fields that others own.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       [[ $PREFIX == -* ]] || _files ;;
+    ("sealoshub token")
+      commands=('create:Make a token for a script or a cluster, and print it: it is shown this once.' 'list:List your personal tokens and logins; the one that asks has a star.' 'revoke:End a token or a login.')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub token create")
+      commands=()
+      options=('--name:What you call it in the list.' '-n:What you call it in the list.' '--ttl:How long it lives: 12h, 30d, 2w.' '--scope:What it may at most, such as repository:org/repo:pull; repeatable.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub token list")
+      commands=()
+      options=('--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub token revoke")
+      commands=()
+      options=('--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub explain")
+      commands=('pull' 'push' 'delete')
+      options=('--as:Ask for somebody else; for owners only.' '--as-group:A group of that user; repeatable.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub doctor")
+      commands=()
+      options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
     ("sealoshub hub")
       commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'manifests:Print the resources, roles and admission policies: `… | kubectl apply -f -`.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'user:Users of this hub.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')

@@ -30,10 +30,14 @@ class SealosHubError(Exception):
         hint: What the user can do next, as a sentence; None if there is nothing to suggest.
         code: A stable word for machines. Default: the class attribute `code`; registries' and
             Kubernetes' own codes (`DENIED`, `Conflict`) are passed on as they are.
+
+    Attributes:
+        data: What was found out or done all the same, for the JSON answer; set after the fact.
     """
 
     exit_code: ClassVar[int] = 1
     code: str = "FAILED"
+    data: dict[str, object] | None = None
 
     def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
         super().__init__(message)

@@ -110,8 +110,8 @@ async def answer(
     allowed = asked.action in grant.actions
     owners: list[str] = []
     reason = grant.reason
+    limited = subject.login is not None and not subject.login.allows(scope, asked.action)
     if not allowed:
-        limited = subject.login is not None and not subject.login.allows(scope, asked.action)
         if limited:
             reason = f"this personal token is not for {asked.action} on {asked.repository}"
         else:
@@ -127,6 +127,7 @@ async def answer(
         "allowed": allowed,
         "reason": reason,
         "owners": owners,
+        "limited": limited,
     }
 
 

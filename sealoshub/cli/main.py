@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
-_GROUPS = frozenset({"hub", "hub user"})  # commands whose first argument is a command again
+# Commands whose first argument is a command again.
+_GROUPS = frozenset({"hub", "hub user", "token"})
 
 
 class InternalError(SealosHubError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sealoshub import credentials
 from sealoshub.cli.output import is_terminal
 from sealoshub.credentials import ledger
-from sealoshub.errors import UsageError
+from sealoshub.errors import AuthenticationError, UsageError
 
 if TYPE_CHECKING:
     from sealoshub.cli.output import Output
@@ -135,3 +135,19 @@ def stored_for(
 ) -> StoredCredential | None:
     """Find the stored credential for *host*; missing helpers become notes."""
     return credentials.find(host, repository, places=places, on_note=out.note)
+
+
+def required_for(
+    host: str, repository: str | None, places: Places, out: Output
+) -> StoredCredential:
+    """Find the stored credential for *host*, without which there is nothing to ask.
+
+    Raises:
+        AuthenticationError: There is none.
+    """
+    stored = stored_for(host, repository, places, out)
+    if stored is None:
+        raise AuthenticationError(
+            f"not logged in to {host}", hint=f"Log in with `sealoshub login {host}`."
+        )
+    return stored

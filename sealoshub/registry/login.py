@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Final, Literal
 import httpx
 
 from sealoshub.errors import AuthenticationError, UnavailableError
-from sealoshub.registry import auth, failure
+from sealoshub.registry import auth, failure, hubapi
 from sealoshub.registry.auth import Credential
-from sealoshub.registry.wire import Request
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
     from sealoshub.registry.auth import Token
     from sealoshub.registry.client import Client
-    from sealoshub.registry.failure import Answer
 
 _SELF: Final = "/v1/logins/self"  # ours: the login whose refresh token is sent
 _WHOAMI: Final = "/v1/whoami"
@@ -99,7 +97,7 @@ def revoke(client: Client) -> bool:
     Raises:
         UnavailableError: The server cannot be reached or cannot serve now.
     """
-    answer = _ask(client, "DELETE", _SELF)
+    answer = hubapi.ask(client, "DELETE", _SELF)
     if answer is None:
         return False
     if answer.status in failure.TRANSIENT:
@@ -114,7 +112,7 @@ def whoami(client: Client) -> dict[str, object] | None:
         AuthenticationError: The hub does not accept the login any more.
         UnavailableError: The server cannot be reached or cannot serve now.
     """
-    answer = _ask(client, "GET", _WHOAMI)
+    answer = hubapi.ask(client, "GET", _WHOAMI)
     if answer is None:
         return None
     if answer.status in failure.TRANSIENT or answer.status == httpx.codes.UNAUTHORIZED:
@@ -148,20 +146,3 @@ def _is_personal(client: Client, account: str, token: Token) -> bool:
     except AuthenticationError:
         return True
     return False
-
-
-def _ask(client: Client, method: str, path: str) -> Answer | None:
-    """Send a request of our own to the token server's origin, as the client's login."""
-    credential = client.credential
-    where = client.retry.run(client.realm)
-    if where is None or credential is None:
-        return None
-    authorization = (
-        Secret(f"Bearer {credential.secret.reveal()}")
-        if credential.is_refresh_token
-        else auth.basic(credential)
-    )
-    # The realm's query belongs to its token endpoint.
-    url = where.url.copy_with(raw_path=path.encode("ascii"))
-    request = Request(method, url, {"Accept": "application/json"})
-    return client.retry.run(lambda: client.wire.send(request, authorization))

@@ -47,6 +47,7 @@ def test_allowed_names_the_binding(token_server: RunningServer, verb: str) -> No
         "allowed": True,
         "reason": "RBAC: allowed by a binding",
         "owners": [],
+        "limited": False,
     }
 
 
@@ -142,7 +143,7 @@ def test_a_limited_token_learns_only_of_its_limit(
     body = json.dumps(wish).encode()
     token = token_server.request("POST", "/v1/logins", body=body, headers=headers).json["token"]
     found = ask(token_server, token, verb="push", repository="team/app").json
-    assert (found["allowed"], found["owners"]) == (False, [])
+    assert (found["allowed"], found["owners"], found["limited"]) == (False, [], True)
     assert found["reason"] == "this personal token is not for push on team/app"
     assert ask(token_server, token, verb="pull", repository="team/app").json["allowed"] is True
     query = {"verb": "pull", "repository": "team/app", "as": "bob"}
