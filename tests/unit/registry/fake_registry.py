@@ -217,6 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
         cut_at = self.fault.cut_at if self.fault is not None else None
         wanted = length if cut_at is None else min(length, cut_at)
         self.body = self.rfile.read(wanted) if wanted else b""
+        if self.headers.get("Transfer-Encoding") == "chunked":  # containers/image asks so
+            while size := int(self.rfile.readline(), 16):
+                self.body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
         with self.owner.lock:
             self.owner.seen.append(
                 Seen(self.command, self.path, dict(self.headers.items()), self.body)
@@ -327,6 +332,8 @@ class _Handler(BaseHTTPRequestHandler):
             value = f"e30.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()}.sig"
         self.owner.tokens[value] = {"account": account, "granted": granted}
         document: dict[str, object] = {"token": value}
+        if self.command == "POST":
+            document["access_token"] = value  # OAuth 2.0; stock clients look for nothing else
         if knobs.expires_in is not None:
             document["expires_in"] = knobs.expires_in
         offline = form.get("access_type") == ["offline"] or form.get("offline_token") == ["true"]
