@@ -10,17 +10,19 @@ from __future__ import annotations
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundError, UnavailableError
 from sealoshub.kube import ApplyResult, GoneError, Object, UserInfo
 from sealoshub.kube.answer import user as user_of
 from sealoshub.kube.connection import APPLY, MERGE, Connection, Request
 from sealoshub.kube.keyfile import KeyFiles
+from sealoshub.kube.manifest import content_of, key_of, label_of, without_managed_fields
 from sealoshub.kube.resources import resource_of
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
@@ -31,9 +33,7 @@ PAGE: Final = 500  # objects in one answer of a list, as kubectl asks
 RELISTS: Final = 3  # a continue token can expire in the middle of a long list
 POOL: Final = 16  # connections kept; the controller has a watch for each kind and its workers
 
-_BOOKKEEPING: Final = frozenset({"managedFields", "resourceVersion", "generation"})
-
-Objects = list[Object]
+T = TypeVar("T")
 
 
 class Cluster:
@@ -200,25 +200,39 @@ class Cluster:
             NotFoundError: There is none.
         """
         path = resource_of(kind).path(name, namespace)
-        return self._connection.call(Request("GET", path, f"read {_label(kind, name, namespace)}"))
+        return self._connection.call(
+            Request("GET", path, f"read {label_of(kind, name, namespace)}")
+        )
 
     def list(
         self, kind: str, namespace: str | None = None, *, label_selector: str | None = None
-    ) -> Objects:
+    ) -> builtins.list[Object]:
         """Read every object of *kind*, page by page."""
-        return self.snapshot(kind, namespace, label_selector=label_selector)[0]
+        return self.snapshot(kind, lambda item: item, namespace, label_selector=label_selector)[0]
 
     def snapshot(
-        self, kind: str, namespace: str | None = None, *, label_selector: str | None = None
-    ) -> tuple[Objects, str]:
-        """Read every object of *kind* and the resourceVersion to watch from.
+        self,
+        kind: str,
+        keep: Callable[[Object], T],
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+    ) -> tuple[builtins.list[T], str]:
+        """Read every object of *kind*, and the resourceVersion to watch from.
 
-        The items carry `apiVersion` and `kind`, which the API server leaves out in lists.
+        Args:
+            kind: What to read.
+            keep: Turns an object into what is kept of it, page by page, because all of them can
+                be more than the memory holds. It has the `apiVersion` and `kind` that the API
+                server leaves out in lists.
+            namespace: Where; None: everywhere.
+            label_selector: Only objects with these labels.
         """
         resource = resource_of(kind)
         where = resource.path(None, namespace)
+        named = {"apiVersion": resource.api_version, "kind": kind}
         for _ in range(RELISTS):
-            items: Objects = []
+            kept: builtins.list[T] = []
             query: dict[str, str | int] = {"limit": PAGE}
             if label_selector:
                 query["labelSelector"] = label_selector
@@ -227,17 +241,13 @@ class Cluster:
                     page = self._connection.call(
                         Request("GET", where, f"list {resource.plural}", query=query)
                     )
-                    items += page.get("items") or ()
+                    kept += [keep({**named, **item}) for item in page.get("items") or ()]
                     meta = page.get("metadata") or {}
                     if not meta.get("continue"):
-                        break
+                        return kept, str(meta.get("resourceVersion") or "")
                     query["continue"] = meta["continue"]
             except GoneError:
                 continue  # the token expired while we were reading; begin again
-            for item in items:
-                item.setdefault("apiVersion", resource.api_version)
-                item.setdefault("kind", kind)
-            return items, str(meta.get("resourceVersion") or "")
         raise UnavailableError(f"cannot list {resource.plural}: it changes faster than it is read")
 
     def watch(
@@ -318,7 +328,7 @@ class Cluster:
             InvalidInputError: The object breaks a rule.
             DeniedError: The user may not, or an admission policy refuses.
         """
-        kind, name, namespace = _key(manifest)
+        kind, name, namespace = key_of(manifest)
         manager = field_manager or self._manager
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         try:
@@ -330,15 +340,15 @@ class Cluster:
             Request(
                 "PATCH",
                 resource_of(kind).path(name, namespace),
-                f"apply {_label(kind, name, namespace)}",
+                f"apply {label_of(kind, name, namespace)}",
                 query=query,
-                body=_without_managed_fields(manifest),
+                body=without_managed_fields(manifest),
                 content_type=APPLY,
             )
         )
         if before is None:
             return ApplyResult(obj, "created")
-        same = _content(obj) == _content(before)
+        same = content_of(obj) == content_of(before)
         return ApplyResult(obj, "unchanged" if same else "configured")
 
     def create(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> Object:
@@ -347,12 +357,12 @@ class Cluster:
         Raises:
             ConflictError: It is there already (`reason` is `AlreadyExists`).
         """
-        kind, name, namespace = _key(manifest)
+        kind, name, namespace = key_of(manifest)
         return self._connection.call(
             Request(
                 "POST",
                 resource_of(kind).path(None, namespace),
-                f"create {_label(kind, name, namespace)}",
+                f"create {label_of(kind, name, namespace)}",
                 query=self._write_query(dry_run=dry_run),
                 body=manifest,
             )
@@ -364,12 +374,12 @@ class Cluster:
         Raises:
             ConflictError: Somebody else changed it since it was read.
         """
-        kind, name, namespace = _key(manifest)
+        kind, name, namespace = key_of(manifest)
         return self._connection.call(
             Request(
                 "PUT",
                 resource_of(kind).path(name, namespace),
-                f"replace {_label(kind, name, namespace)}",
+                f"replace {label_of(kind, name, namespace)}",
                 query=self._write_query(dry_run=dry_run),
                 body=manifest,
             )
@@ -383,7 +393,7 @@ class Cluster:
             Request(
                 "PATCH",
                 resource_of(kind).path(name, namespace),
-                f"change {_label(kind, name, namespace)}",
+                f"change {label_of(kind, name, namespace)}",
                 query=self._write_query(),
                 body=changes,
                 content_type=MERGE,
@@ -398,7 +408,7 @@ class Cluster:
             Request(
                 "PATCH",
                 resource_of(kind).path(name, namespace, "status"),
-                f"write the status of {_label(kind, name, namespace)}",
+                f"write the status of {label_of(kind, name, namespace)}",
                 query=self._write_query(),
                 body={"status": status},
                 content_type=MERGE,
@@ -421,7 +431,7 @@ class Cluster:
             Request(
                 "DELETE",
                 resource_of(kind).path(name, namespace),
-                f"delete {_label(kind, name, namespace)}",
+                f"delete {label_of(kind, name, namespace)}",
                 body=body,
             )
         )
@@ -452,27 +462,3 @@ def _rest_client(
         settings.cert_file = files.add(credential.certificate_pem)
         settings.key_file = files.add(credential.key_pem.reveal().encode())
     return RESTClientObject(settings), (ApiException, HTTPError, OSError)
-
-
-def _key(manifest: Mapping[str, Any]) -> tuple[str, str, str | None]:
-    kind = manifest.get("kind")
-    meta = manifest.get("metadata") or {}
-    if not isinstance(kind, str) or not isinstance(meta.get("name"), str):
-        raise InvalidInputError("a manifest needs kind and metadata.name")
-    return kind, meta["name"], meta.get("namespace")
-
-
-def _label(kind: str, name: str, namespace: str | None) -> str:
-    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-
-
-def _content(obj: Object) -> Object:
-    """Return what an apply can change; a controller writes the rest at any moment."""
-    meta = {key: item for key, item in obj["metadata"].items() if key not in _BOOKKEEPING}
-    return {**obj, "metadata": meta, "status": None}
-
-
-def _without_managed_fields(manifest: Mapping[str, Any]) -> Object:
-    """Drop what an apply must not carry, so that an object just read can be applied."""
-    meta = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
-    return {**manifest, "metadata": meta}

@@ -113,9 +113,12 @@ class Informer(Generic[T]):
 
     def _relist(self) -> str:
         items, version = self._cluster.snapshot(
-            self.kind, self._namespace, label_selector=self._selector
+            self.kind,
+            lambda obj: (_key(obj), self._keep(obj)),
+            self._namespace,
+            label_selector=self._selector,
         )
-        found = {_key(item): self._keep(item) for item in items}
+        found = dict(items)
         with self._lock:
             gone = [name for name in self._objects if name not in found]
         for name in gone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.imagehub import names
@@ -70,7 +71,8 @@ def picture(obj: Object) -> Picture:
     """Return what is kept of an Image."""
     meta, spec = obj["metadata"], obj.get("spec") or {}
     detail = spec.get("detail") or {}
-    path, _, tag = str(spec.get("name") or "").partition(":")
+    # Most strings of a hundred thousand images are those of another image.
+    path, _, tag = (intern(part) for part in str(spec.get("name") or "").partition(":"))
     size = detail.get("size")
     return Picture(
         object_name=meta["name"],
@@ -79,13 +81,24 @@ def picture(obj: Object) -> Picture:
         size=size if isinstance(size, int) else None,
         created=str(detail.get("creatTime") or meta.get("creationTimestamp") or ""),
         digest=str(spec.get("digest") or ""),
-        creator=str(spec.get("creator") or ""),
-        labels=dict(meta.get("labels") or {}),
+        creator=intern(str(spec.get("creator") or "")),
+        labels=_shared(meta.get("labels") or {}),
         keywords=tuple(str(word) for word in detail.get("keywords") or ()),
         generation=meta.get("generation"),
-        status=obj.get("status") or {},
+        status=_shared(obj.get("status") or {}),
         deleting="deletionTimestamp" in meta,
     )
+
+
+def _shared(value: Any) -> Any:  # noqa: ANN401  # JSON in, the same JSON out
+    """Return *value* with each of its strings kept once in this process."""
+    if isinstance(value, str):
+        return intern(value)
+    if isinstance(value, dict):
+        return {intern(key): _shared(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shared(item) for item in value]
+    return value
 
 
 def whole(obj: Object) -> Object:

@@ -154,9 +154,11 @@ def test_a_list_is_read_page_by_page(fake: FakeApi, cluster: Cluster) -> None:
         Answer(200, {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "c+1"}}),
         Answer(200, {"items": [{"metadata": {"name": "b"}}], "metadata": {"resourceVersion": "7"}}),
     )
-    items, version = cluster.snapshot("Image", label_selector="a=b")
-    assert ([i["metadata"]["name"] for i in items], version) == (["a", "b"], "7")
-    assert {(i["apiVersion"], i["kind"]) for i in items} == {("imagehub.sealos.io/v1", "Image")}
+    items, version = cluster.snapshot(
+        "Image", lambda i: (i["apiVersion"], i["kind"], i["metadata"]["name"]), label_selector="a=b"
+    )
+    group = "imagehub.sealos.io/v1"
+    assert (items, version) == ([(group, "Image", "a"), (group, "Image", "b")], "7")
     assert [a.query for a in fake.asked] == [
         "limit=500&labelSelector=a%3Db",
         "limit=500&labelSelector=a%3Db&continue=c%2B1",
