@@ -37,6 +37,7 @@ class LoginRecord:
         client: What made it.
         address: Where it was made.
         name: The user's own name for it.
+        noted: Whether *last_used* was written down; else it is *created*.
     """
 
     id: str
@@ -52,6 +53,7 @@ class LoginRecord:
     client: str = ""
     address: str = ""
     name: str = ""
+    noted: bool = False
 
     @property
     def ends(self) -> datetime:
@@ -193,6 +195,7 @@ def read(item: Mapping[str, Any]) -> LoginRecord | None:
             client=spec.get("client") or "",
             address=spec.get("address") or "",
             name=spec.get("name") or "",
+            noted=bool(used),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

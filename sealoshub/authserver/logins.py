@@ -224,9 +224,15 @@ class Logins:
         return record
 
     def _note_use(self, record: LoginRecord) -> None:
-        """Write `status.lastUsed`, at most once an hour and never in the way of the answer."""
+        """Write `status.lastUsed`, at most once an hour and never in the way of the answer.
+
+        The first use of a personal token is written at once: its owner wants to know whether it is
+        in use at all. That of a login follows the login itself and says nothing.
+        """
         now = self._now()
-        if (now - record.last_used).total_seconds() < USED_SECONDS or self._used.get(record.id):
+        first = record.type == "personal" and not record.noted
+        recent = (now - record.last_used).total_seconds() < USED_SECONDS
+        if (recent and not first) or self._used.get(record.id):
             return
         self._used.put(record.id, value=True, seconds=USED_SECONDS)
         task = asyncio.get_running_loop().create_task(self._write_use(record.id, now))

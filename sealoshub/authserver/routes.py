@@ -246,7 +246,7 @@ def _shown(record: LoginRecord, proved: Proved) -> dict[str, object]:
         "service": record.service,
         "scopes": None if record.scopes is None else [str(scope) for scope in record.scopes],
         "created": _text(record.created),
-        "lastUsed": _text(record.last_used),
+        "lastUsed": _text(record.last_used) if record.noted else None,
         "expires": _text(record.ends),
         "client": record.client,
         "address": record.address,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 KUBECONFIG_NAMES = ("--kubeconfig", "-k")
+PERSONAL = "shp_"  # of `token create`: short by itself, and never exchanged for another
 
 
 class LoginCommand(TyperCommand):
@@ -168,7 +169,8 @@ def login(
             f"{name} lets everybody in and checked nothing; nothing was stored",
             hint="No login is needed there.",
         )
-    if result.refresh_token is None and not no_exchange:
+    is_short = offer.secret.reveal().startswith(PERSONAL)
+    if result.refresh_token is None and not no_exchange and not is_short:
         out.note(f"{name} gives no short credential for it, so the credential itself is stored")
     stored = _stored(result, offer, name)
     who, expires = _confirm(stored, offer, tls, out)

@@ -11,7 +11,6 @@ import typer
 from sealoshub.cli import options, session
 from sealoshub.cli.output import Format, Output, moment, remaining
 from sealoshub.credentials import ledger
-from sealoshub.errors import AuthenticationError
 from sealoshub.kube import expiry
 
 if TYPE_CHECKING:
@@ -74,11 +73,7 @@ def whoami(
     out = Output("whoami", format_, quiet=quiet, verbose=verbose)
     name = session.chosen_host(host)
     places = options.credential_places(authfile)
-    stored = session.stored_for(name, None, places, out)
-    if stored is None:
-        raise AuthenticationError(
-            f"not logged in to {name}", hint=f"Log in with `sealoshub login {name}`."
-        )
+    stored = session.required_for(name, None, places, out)
     found = HubIdentity()
     if not offline:
         found = _ask(name, stored, session.Tls(plain_http, ca_file, insecure), out)

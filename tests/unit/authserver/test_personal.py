@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def test_a_token_is_shown_once_and_stored_as_its_hash(
         "service": "hub",
         "scopes": scopes,
         "created": spec["created"],
-        "lastUsed": spec["created"],
+        "lastUsed": None,
         "expires": spec["expires"],
         "client": "",
         "address": answer["login"]["address"],
@@ -200,6 +201,26 @@ def test_listing_shows_everything_but_secrets(token_server: RunningServer) -> No
     assert token_server.request("DELETE", path, headers=basic(("x", login))).status == 204
     assert token_server.get(SCOPE, login=("x", first["token"])).status == 401
     assert token_server.get(SCOPE, login=("x", second["token"])).status == 200
+
+
+def test_the_first_use_is_written_down_at_once(
+    token_server: RunningServer, fake: FakeKubernetes
+) -> None:
+    """Its owner sees whether it is in use; after that once an hour will do."""
+    login = refresh_token(token_server)
+    token = made(token_server, login)["token"]
+    for _ in range(3):
+        assert token_server.get(SCOPE, login=("x", token)).status == 200
+
+    def last_used() -> dict[str, Any]:
+        answer = token_server.request("GET", "/v1/logins", headers=basic(("x", login)))
+        return {entry["type"]: entry["lastUsed"] for entry in answer.json["logins"]}
+
+    deadline = time.monotonic() + 5
+    while last_used()["personal"] is None:
+        assert time.monotonic() < deadline
+    assert last_used()["refresh"] is None
+    assert sum(method == "PATCH" for method, _ in fake.asked) == 1
 
 
 def test_a_token_that_cannot_be_stored_is_not_shown(

@@ -223,6 +223,10 @@ def test_without_a_refresh_token_the_credential_is_stored(program: Program) -> N
     result = program("login", HOST, "-u", "bob", "--token", "t0ken")
     assert base64.b64decode(_entry(_docker())["auth"]) == b"bob:t0ken"
     assert "gives no short credential" in result.stderr
+    personal = "shp_" + "p" * 43  # short by itself
+    result = program("login", HOST, "-u", "bob", "--token-stdin", stdin=personal)
+    assert base64.b64decode(_entry(_docker())["auth"]) == f"bob:{personal}".encode()
+    assert "gives no short credential" not in result.stderr
     program.hub.refresh = "shr_x"
     result = program("login", HOST, "-u", "bob", "--token", "other", "--no-exchange")
     assert "gives no short credential" not in result.stderr

@@ -1,0 +1,178 @@
+"""Personal tokens, explanations and the doctor, on every API server and every registry."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.images import oci_layout
+from tests.integration.test_way_through import (
+    ACCEPTED,
+    DENIED,
+    PATIENCE,
+    eventually,
+    organization,
+    token_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.clients import StockClient
+    from tests.integration.hub import Hub
+    from tests.integration.people import Person
+
+
+def make_token(owner: Person, hub: Hub, *arguments: str) -> str:
+    """Let *owner* make a personal token."""
+    done = owner.run(
+        "sealoshub", "token", "create", hub.host, "--name", "ci", "--ttl", "1h", *arguments,
+        expect=ACCEPTED,
+    )  # fmt: skip
+    token = done.stdout.removesuffix("\n")
+    assert token.startswith("shp_")
+    assert len(token) == 47
+    assert token not in done.stderr
+    return token
+
+
+def listed(owner: Person, hub: Hub) -> list[dict[str, Any]]:
+    """Return what `sealoshub token list` shows."""
+    done = owner.run("sealoshub", "token", "list", hub.host, "-o", "json", expect=ACCEPTED)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["data"]["logins"]
+    return found
+
+
+def test_a_personal_token_is_a_password_in_stock_clients(
+    hub: Hub, unique: str, tmp_path: Path, pushing_client: StockClient
+) -> None:
+    """It logs in, pushes and pulls, in every client, as a plain password."""
+    alice = hub.user(f"alice-{unique}")
+    organization(alice, unique)
+    alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    token = make_token(alice, hub)
+    machine = hub.user(f"ci-{unique}")  # another home folder, without a login
+    pushing_client.run_login(machine, hub.host, token, user="ci").check_returncode()
+    image = oci_layout(tmp_path / "image")
+    reference = f"{hub.host}/{unique}/app:v1"
+    pushed = pushing_client.run_push(machine, image, reference)
+    assert pushed.returncode == ACCEPTED, pushed.stderr
+    pulled = pushing_client.run_pull(machine, reference, tmp_path / "pulled")
+    assert pulled.returncode == ACCEPTED, pulled.stderr
+
+
+def test_a_narrow_token_pulls_and_does_not_push_until_it_is_revoked(
+    hub: Hub, unique: str, tmp_path: Path
+) -> None:
+    """Its rights are those of its owner within its scopes; revoking it ends them."""
+    alice, machine = hub.user(f"alice-{unique}"), hub.user(f"ci-{unique}")
+    organization(alice, unique)
+    alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    image = oci_layout(tmp_path / "image")
+    reference = f"{hub.host}/{unique}/app:v1"
+    alice.run("sealoshub", "push", image.path, reference, expect=ACCEPTED)
+    token = make_token(alice, hub, "--scope", f"repository:{unique}/*:pull")
+
+    login = ("sealoshub", "login", hub.host, "--token-stdin")
+    machine.run(*login, stdin=token, expect=ACCEPTED)
+    machine.run("crane", "digest", reference, expect=ACCEPTED)
+    again = ("sealoshub", "push", image.path, f"{hub.host}/{unique}/app:v2", "--cr-option", "no")
+    machine.run(*again, expect=DENIED)
+    heir = ("sealoshub", "token", "create", hub.host, "--name", "heir", "--ttl", "1h")
+    machine.run(*heir, expect=DENIED)
+    assert [entry["name"] for entry in listed(machine, hub)] == ["ci"]
+    said = machine.run("sealoshub", "explain", "push", reference, expect=DENIED).stderr
+    assert "this personal token is not for push" in said
+
+    (entry,) = (entry for entry in listed(alice, hub) if entry["type"] == "personal")
+    assert (entry["name"], entry["scopes"]) == ("ci", [f"repository:{unique}/*:pull"])
+    alice.run("sealoshub", "token", "revoke", entry["id"], hub.host, expect=ACCEPTED)
+    eventually(lambda: min(1, machine.run("crane", "digest", reference).returncode), 1)
+    assert hub.logs_contain(token) == []
+    alice.run("sealoshub", "token", "revoke", entry["id"], hub.host, expect=5)
+
+
+def test_logging_out_does_not_end_a_personal_token(hub: Hub, unique: str) -> None:
+    """It may be in use elsewhere; only `token revoke` ends it."""
+    alice, machine = hub.user(f"alice-{unique}"), hub.user(f"ci-{unique}")
+    alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    token = make_token(alice, hub)
+    login = ("sealoshub", "login", hub.host, "--token-stdin")
+    machine.run(*login, stdin=token, expect=ACCEPTED)
+    machine.run("sealoshub", "logout", hub.host, expect=ACCEPTED)
+    machine.run(*login, stdin=token, expect=ACCEPTED)
+
+
+def test_a_token_dies_with_its_service_account(hub: Hub, unique: str) -> None:
+    """As a login does."""
+    robot, machine = hub.robot(f"robot-{unique}"), hub.user(f"ci-{unique}")
+    robot.run("sealoshub", "login", hub.host, "--token-stdin", stdin=token_of(robot), expect=0)
+    token = make_token(robot, hub)
+    hub.remove_robot(f"robot-{unique}")
+    login = ("sealoshub", "login", hub.host, "--token-stdin")
+    deadline = time.monotonic() + 75  # the hub looks at the ServiceAccount once a minute at most
+    while (done := machine.run(*login, stdin=token)).returncode == ACCEPTED:
+        assert time.monotonic() < deadline, "the token outlived its ServiceAccount"
+        time.sleep(2)
+    assert done.returncode == 3, done.stderr
+
+
+def test_explain_names_the_rule_or_the_owners(hub: Hub, unique: str) -> None:
+    """Allowed by the binding that the API server names; else the owners are named."""
+    alice, bob = hub.user(f"alice-{unique}"), hub.user(f"bob-{unique}")
+    carol = hub.user(f"carol-{unique}")
+    organization(alice, unique, members=[{"kind": "User", "name": bob.name, "role": "developer"}])
+    reference = f"{hub.host}/{unique}/app"
+    for person in (alice, bob, carol):
+        person.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+
+    pushing = bob.run("sealoshub", "explain", "push", reference, expect=ACCEPTED)
+    assert bob.name in pushing.stdout
+    assert "imagehub:developer" in pushing.stdout
+    assert f"hub-{unique}" in pushing.stdout
+    deleting = bob.run("sealoshub", "explain", "delete", reference, expect=DENIED)
+    assert f"User {alice.name}" in deleting.stderr
+    for action, code in (("pull", ACCEPTED), ("push", ACCEPTED), ("delete", DENIED)):
+        alice.run("sealoshub", "explain", action, reference, "--as", bob.name, expect=code)
+    alice.run("sealoshub", "explain", "pull", reference, "--as", carol.name, expect=DENIED)
+
+    theirs = carol.run("sealoshub", "explain", "pull", reference, "--as", bob.name, expect=DENIED)
+    absent = f"{hub.host}/absent-{unique}/app"
+    missing = carol.run("sealoshub", "explain", "pull", absent, "--as", bob.name, expect=DENIED)
+    assert theirs.stderr == missing.stderr
+    carol.run("sealoshub", "explain", "pull", absent, expect=DENIED)
+
+
+def test_explain_says_that_a_repository_is_public(hub: Hub, unique: str, tmp_path: Path) -> None:
+    """Then it is no binding that allows it."""
+    alice, bob = hub.user(f"alice-{unique}"), hub.user(f"bob-{unique}")
+    organization(alice, unique)
+    manifest = tmp_path / "repository.yaml"
+    manifest.write_text(
+        "apiVersion: imagehub.sealos.io/v1\nkind: Repository\n"
+        f"metadata: {{name: {unique}.app}}\n"
+        f"spec: {{name: {unique}/app, isPrivate: false}}\n"
+    )
+    alice.run("sealoshub", "apply", "-f", manifest, expect=ACCEPTED)
+    bob.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    reference = f"{hub.host}/{unique}/app"
+    deadline = time.monotonic() + PATIENCE
+    while (done := bob.run("sealoshub", "explain", "pull", reference)).returncode != ACCEPTED:
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.25)
+    assert "the repository is public" in done.stdout
+
+
+def test_a_doctor_finds_nothing_wrong_with_a_hub(hub: Hub, unique: str) -> None:
+    """Every step is ok on a real hub; without a login exit code 3 and the way to one."""
+    alice = hub.user(f"alice-{unique}")
+    before = alice.run("sealoshub", "doctor", hub.host, expect=3)
+    assert f"sealoshub login {hub.host}" in before.stdout
+    alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    done = alice.run("sealoshub", "doctor", hub.host, "--output", "json", expect=ACCEPTED)
+    steps = json.loads(done.stdout)["data"]["steps"]
+    assert {step["status"] for step in steps} == {"ok"}, steps
+    secret = json.loads((alice.home / ".docker" / "config.json").read_text())["auths"][hub.host]
+    assert secret["identitytoken"] not in done.stdout + done.stderr
+    assert alice.name in next(step["detail"] for step in steps if step["name"] == "cluster")
