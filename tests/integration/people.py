@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,12 +33,14 @@ class Person:
         home: Home folder; nobody else's.
         kubeconfig: Path of the kubeconfig that proves who it is.
         path: The PATH: our program, the built tools, the system.
+        settings: Variables beside or instead of the usual ones, for all of its programs.
     """
 
     name: str
     home: Path
     kubeconfig: Path
     path: str
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def env(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the whole environment of the person's programs."""
@@ -53,8 +55,13 @@ class Person:
             "TMPDIR": str(self.home / "tmp"),
             "TZ": "UTC",
             "XDG_RUNTIME_DIR": str(self.home / "run"),
+            **self.settings,
             **(extra or {}),
         }
+
+    def with_settings(self, settings: Mapping[str, str]) -> Person:
+        """Return the same person with more variables."""
+        return replace(self, settings={**self.settings, **settings})
 
     def run(
         self,
