@@ -75,6 +75,9 @@ class Knobs:
         digest: What `Docker-Content-Digest` says instead of the truth; empty leaves it away.
         forget: Digests that the registry loses when it first sees a manifest.
         range_prefix: Quay's `bytes=`.
+        warning: What the header `Warning` says.
+        page: Tags in one answer.
+        deletes: Manifests can be deleted.
     """
 
     auth: str | None = None
@@ -94,6 +97,8 @@ class Knobs:
     forget: set[str] = field(default_factory=set)
     range_prefix: str = ""
     warning: str | None = None
+    page: int = 1000
+    deletes: bool = True
 
 
 class FakeRegistry:
@@ -253,21 +258,27 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/v2/":
             if self._allowed("", ""):
                 self.answer(200, {"Content-Type": "application/json"}, b"{}")
-        elif found := re.fullmatch(r"/v2/(.+)/(blobs|manifests)/(.*)", path):
-            name, kind, rest = found.groups()
-            if name.endswith("/blobs"):  # /v2/N/blobs/uploads/ID
-                name, kind, rest = name.removesuffix("/blobs"), "blobs", f"uploads/{rest}"
-            action = "pull" if self.command in {"GET", "HEAD"} else "push"
-            if not self._allowed(name, action):
-                return
-            if kind == "manifests":
-                self._manifest(name, rest)
-            elif rest.startswith("uploads/"):
-                self._upload(name, rest.removeprefix("uploads/"))
-            else:
-                self._blob(name, rest)
+        elif found := re.fullmatch(r"/v2/(.+)/(blobs|manifests|tags)/(.*)", path):
+            self._content(*found.groups())
         else:
             self.answer(404, {"Content-Type": "text/html"}, b"<html><h1>404 page</h1></html>")
+
+    def _content(self, name: str, kind: str, rest: str) -> None:
+        if name.endswith("/blobs"):  # /v2/N/blobs/uploads/ID
+            name, kind, rest = name.removesuffix("/blobs"), "blobs", f"uploads/{rest}"
+        action = "pull" if self.command in {"GET", "HEAD"} else "push"
+        if (self.command, kind) == ("DELETE", "manifests"):
+            action = "delete"  # an upload is cancelled by whoever may push
+        if not self._allowed(name, action):
+            return
+        if kind == "tags":
+            self._tags(name)
+        elif kind == "manifests":
+            self._manifest(name, rest)
+        elif rest.startswith("uploads/"):
+            self._upload(name, rest.removeprefix("uploads/"))
+        else:
+            self._blob(name, rest)
 
     # ------------------------------------------------------------------ who and what
 
@@ -383,8 +394,31 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.answer(200, self._digest_headers(digest), content)
 
+    def _tags(self, name: str) -> None:
+        stored = self.owner.manifests.get(name)
+        if stored is None:
+            self.error(404, "NAME_UNKNOWN")
+            return
+        last = self.query.get("last", [""])[0]
+        tags = sorted(tag for tag in stored if ":" not in tag and tag > last)
+        page = tags[: self.owner.knobs.page]
+        more = {"Link": "</nowhere>; rel=next"} if len(page) < len(tags) else {}
+        body = json.dumps({"name": name, "tags": page or None}).encode()
+        self.answer(200, {"Content-Type": "application/json", **more}, body)
+
     def _manifest(self, name: str, target: str) -> None:
         stored = self.owner.manifests.setdefault(name, {})
+        if self.command == "DELETE":
+            if not self.owner.knobs.deletes:
+                self.error(405, "UNSUPPORTED")
+            elif target not in stored:
+                self.error(404, "MANIFEST_UNKNOWN")
+            else:
+                gone = stored[target]
+                for key in [key for key in stored if stored[key] == gone]:
+                    del stored[key]
+                self.answer(202)
+            return
         if self.command in {"GET", "HEAD"}:
             if target not in stored:
                 self.error(404, "MANIFEST_UNKNOWN")

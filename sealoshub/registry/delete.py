@@ -1,0 +1,136 @@
+"""Deleting a whole repository's manifests (distribution specification 1.1, "Content Management").
+
+A registry has no request for "all of it": every tag is looked up and every manifest deleted by its
+digest, an index before the manifests it lists. The space is free after the registry's own garbage
+collection.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from sealoshub.errors import InvalidInputError, SealosHubError, UnavailableError
+from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest, is_tag
+from sealoshub.registry.image import MAX_MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealoshub.registry.client import Client
+    from sealoshub.registry.failure import Answer
+
+PAGE: Final = 1000  # tags in one answer; distribution 3 gives no more
+MAX_PAGES: Final = 10_000  # a registry that goes round in circles is left
+MAX_PAGE: Final = 4 << 20  # bytes; a tag has 128 characters at most
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was deleted.
+
+    Args:
+        tags: How many tags there were.
+        manifests: How many manifests, those of an index included.
+    """
+
+    tags: int
+    manifests: int
+
+
+def delete_repository(client: Client, name: str) -> Deleted:
+    """Delete every tag of *name* (`org/repo`) and every manifest that they lead to.
+
+    Raises:
+        DeniedError: The user may not.
+        SealosHubError: The registry does not delete (405), or not now. What was deleted before
+            stays deleted.
+    """
+    scopes = (f"repository:{name}:delete,pull",)
+    tags = list(_tags(client, name, scopes))
+    manifests: dict[Digest, None] = {}
+    for tag in tags:
+        for digest in _manifests(client, name, tag, scopes):
+            manifests.setdefault(digest)
+    deleted = sum(_delete(client, name, digest, scopes) for digest in manifests)
+    return Deleted(len(tags), deleted)
+
+
+def _tags(client: Client, name: str, scopes: tuple[str, ...]) -> Iterator[str]:
+    """Yield every tag, page by page; the next page is found by the last tag, not by a URL."""
+    last = ""
+    for _ in range(MAX_PAGES):
+        query = httpx.QueryParams({"n": PAGE} | ({"last": last} if last else {}))
+        ask = partial(
+            client.request,
+            "GET",
+            f"/v2/{name}/tags/list?{query}",
+            expect={200, 404},
+            scopes=scopes,
+            limit=MAX_PAGE,
+        )
+        answer = client.retry.run(ask)
+        if answer.status == httpx.codes.NOT_FOUND:
+            return  # never pushed to, or deleted before
+        page = _listed(answer)
+        yield from page
+        if "link" not in answer.headers or not page or page[-1] == last:
+            return
+        last = page[-1]
+    raise UnavailableError(f"{client.host} does not come to the end of the tags of {name}")
+
+
+def _listed(answer: Answer) -> list[str]:
+    try:
+        value = json.loads(answer.body)
+        found = list(value["tags"] or [])
+    except (ValueError, KeyError, TypeError):
+        raise UnavailableError(f"{answer.url.host} sent a list of tags that is none") from None
+    return [tag for tag in found if isinstance(tag, str) and is_tag(tag)]
+
+
+def _manifests(client: Client, name: str, tag: str, scopes: tuple[str, ...]) -> Iterator[Digest]:
+    """Yield the digest that *tag* names; of an index, also those that it lists."""
+    ask = partial(
+        client.request,
+        "GET",
+        f"/v2/{name}/manifests/{tag}",
+        expect={200, 404},
+        scopes=scopes,
+        headers={"Accept": ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))},
+        limit=MAX_MANIFEST + 1,
+    )
+    answer = client.retry.run(ask)
+    if answer.status == httpx.codes.NOT_FOUND:
+        return  # somebody else was faster
+    told = answer.headers.get("docker-content-digest", "")
+    yield Digest.parse(told) if told else Digest.of(answer.body)
+    try:
+        listed = json.loads(answer.body).get("manifests") or []
+        children = [Digest.parse(str(item["digest"])) for item in listed]
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidInputError):
+        return  # not for us to judge; the tag goes all the same
+    yield from children
+
+
+def _delete(client: Client, name: str, digest: Digest, scopes: tuple[str, ...]) -> bool:
+    """Delete one manifest; tell whether it was there."""
+    ask = partial(
+        client.request,
+        "DELETE",
+        f"/v2/{name}/manifests/{digest}",
+        expect={200, 202, 404, 405},
+        scopes=scopes,
+    )
+    answer = client.retry.run(ask)
+    if answer.status == httpx.codes.METHOD_NOT_ALLOWED:
+        raise SealosHubError(
+            f"the registry {client.host} does not delete content",
+            hint="Its operator has to set storage.delete.enabled.",
+            code="UNSUPPORTED",
+        )
+    return answer.status != httpx.codes.NOT_FOUND
