@@ -7,7 +7,7 @@ _sealoshub() {
     elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$where ${COMP_WORDS[i]}" in
-            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
                 where="$where ${COMP_WORDS[i]}" ;;
         esac
     done
@@ -73,6 +73,90 @@ _sealoshub() {
         "sealoshub apply --context")
             COMPREPLY=(); return ;;
         "sealoshub apply --output"|"sealoshub apply -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub get --kubeconfig"|"sealoshub get -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub get --context")
+            COMPREPLY=(); return ;;
+        "sealoshub get --output"|"sealoshub get -o")
+            COMPREPLY=($(compgen -W "text wide json yaml" -- "$cur")); return ;;
+        "sealoshub search --kubeconfig"|"sealoshub search -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub search --context")
+            COMPREPLY=(); return ;;
+        "sealoshub search --output"|"sealoshub search -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub org create --display-name")
+            COMPREPLY=(); return ;;
+        "sealoshub org create --wait")
+            COMPREPLY=(); return ;;
+        "sealoshub org create --kubeconfig"|"sealoshub org create -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub org create --context")
+            COMPREPLY=(); return ;;
+        "sealoshub org create --output"|"sealoshub org create -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub org share --user")
+            COMPREPLY=(); return ;;
+        "sealoshub org share --group")
+            COMPREPLY=(); return ;;
+        "sealoshub org share --service-account")
+            COMPREPLY=(); return ;;
+        "sealoshub org share --role")
+            COMPREPLY=($(compgen -W "viewer developer maintainer owner" -- "$cur")); return ;;
+        "sealoshub org share --kubeconfig"|"sealoshub org share -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub org share --context")
+            COMPREPLY=(); return ;;
+        "sealoshub org share --output"|"sealoshub org share -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub org unshare --user")
+            COMPREPLY=(); return ;;
+        "sealoshub org unshare --group")
+            COMPREPLY=(); return ;;
+        "sealoshub org unshare --service-account")
+            COMPREPLY=(); return ;;
+        "sealoshub org unshare --kubeconfig"|"sealoshub org unshare -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub org unshare --context")
+            COMPREPLY=(); return ;;
+        "sealoshub org unshare --output"|"sealoshub org unshare -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub org members --kubeconfig"|"sealoshub org members -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub org members --context")
+            COMPREPLY=(); return ;;
+        "sealoshub org members --output"|"sealoshub org members -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub org delete --wait")
+            COMPREPLY=(); return ;;
+        "sealoshub org delete --kubeconfig"|"sealoshub org delete -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub org delete --context")
+            COMPREPLY=(); return ;;
+        "sealoshub org delete --output"|"sealoshub org delete -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub repo public --kubeconfig"|"sealoshub repo public -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub repo public --context")
+            COMPREPLY=(); return ;;
+        "sealoshub repo public --output"|"sealoshub repo public -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub repo private --kubeconfig"|"sealoshub repo private -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub repo private --context")
+            COMPREPLY=(); return ;;
+        "sealoshub repo private --output"|"sealoshub repo private -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub repo delete --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub repo delete --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub repo delete --kubeconfig"|"sealoshub repo delete -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub repo delete --context")
+            COMPREPLY=(); return ;;
+        "sealoshub repo delete --output"|"sealoshub repo delete -o")
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         "sealoshub token create --name"|"sealoshub token create -n")
             COMPREPLY=(); return ;;
@@ -170,12 +254,24 @@ _sealoshub() {
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
     esac
     case "$where" in
-        "sealoshub") words="login logout whoami push apply token explain doctor hub credential-helper completion --version --help -h" ;;
+        "sealoshub") words="login logout whoami push apply get search org repo token explain doctor hub credential-helper completion --version --help -h" ;;
         "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub whoami") words="--offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
+        "sealoshub get") words="orgs repos images datapacks --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub search") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub org") words="create share unshare members delete --help -h" ;;
+        "sealoshub org create") words="--public --private --display-name --wait --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub org share") words="--user --group --service-account --role --force --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub org unshare") words="--user --group --service-account --force --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub org members") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub org delete") words="--with-repositories --wait --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub repo") words="public private delete --help -h" ;;
+        "sealoshub repo public") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub repo private") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub repo delete") words="--content --authfile --plain-http --ca-file --insecure-skip-tls-verify --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub token") words="create list revoke --help -h" ;;
         "sealoshub token create") words="--name -n --ttl --scope --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub token list") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;

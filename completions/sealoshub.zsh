@@ -6,7 +6,7 @@ _sealoshub() {
   local -a commands options
   for ((i = 2; i < CURRENT; i++)); do
     case "$where ${words[i]}" in
-      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
         where="$where ${words[i]}" ;;
     esac
   done
@@ -72,6 +72,90 @@ _sealoshub() {
     ("sealoshub apply --context")
       _message value; return ;;
     ("sealoshub apply --output"|"sealoshub apply -o")
+      compadd -- text json; return ;;
+    ("sealoshub get --kubeconfig"|"sealoshub get -k")
+      _files; return ;;
+    ("sealoshub get --context")
+      _message value; return ;;
+    ("sealoshub get --output"|"sealoshub get -o")
+      compadd -- text wide json yaml; return ;;
+    ("sealoshub search --kubeconfig"|"sealoshub search -k")
+      _files; return ;;
+    ("sealoshub search --context")
+      _message value; return ;;
+    ("sealoshub search --output"|"sealoshub search -o")
+      compadd -- text json; return ;;
+    ("sealoshub org create --display-name")
+      _message value; return ;;
+    ("sealoshub org create --wait")
+      _message value; return ;;
+    ("sealoshub org create --kubeconfig"|"sealoshub org create -k")
+      _files; return ;;
+    ("sealoshub org create --context")
+      _message value; return ;;
+    ("sealoshub org create --output"|"sealoshub org create -o")
+      compadd -- text json; return ;;
+    ("sealoshub org share --user")
+      _message value; return ;;
+    ("sealoshub org share --group")
+      _message value; return ;;
+    ("sealoshub org share --service-account")
+      _message value; return ;;
+    ("sealoshub org share --role")
+      compadd -- viewer developer maintainer owner; return ;;
+    ("sealoshub org share --kubeconfig"|"sealoshub org share -k")
+      _files; return ;;
+    ("sealoshub org share --context")
+      _message value; return ;;
+    ("sealoshub org share --output"|"sealoshub org share -o")
+      compadd -- text json; return ;;
+    ("sealoshub org unshare --user")
+      _message value; return ;;
+    ("sealoshub org unshare --group")
+      _message value; return ;;
+    ("sealoshub org unshare --service-account")
+      _message value; return ;;
+    ("sealoshub org unshare --kubeconfig"|"sealoshub org unshare -k")
+      _files; return ;;
+    ("sealoshub org unshare --context")
+      _message value; return ;;
+    ("sealoshub org unshare --output"|"sealoshub org unshare -o")
+      compadd -- text json; return ;;
+    ("sealoshub org members --kubeconfig"|"sealoshub org members -k")
+      _files; return ;;
+    ("sealoshub org members --context")
+      _message value; return ;;
+    ("sealoshub org members --output"|"sealoshub org members -o")
+      compadd -- text json; return ;;
+    ("sealoshub org delete --wait")
+      _message value; return ;;
+    ("sealoshub org delete --kubeconfig"|"sealoshub org delete -k")
+      _files; return ;;
+    ("sealoshub org delete --context")
+      _message value; return ;;
+    ("sealoshub org delete --output"|"sealoshub org delete -o")
+      compadd -- text json; return ;;
+    ("sealoshub repo public --kubeconfig"|"sealoshub repo public -k")
+      _files; return ;;
+    ("sealoshub repo public --context")
+      _message value; return ;;
+    ("sealoshub repo public --output"|"sealoshub repo public -o")
+      compadd -- text json; return ;;
+    ("sealoshub repo private --kubeconfig"|"sealoshub repo private -k")
+      _files; return ;;
+    ("sealoshub repo private --context")
+      _message value; return ;;
+    ("sealoshub repo private --output"|"sealoshub repo private -o")
+      compadd -- text json; return ;;
+    ("sealoshub repo delete --authfile")
+      _files; return ;;
+    ("sealoshub repo delete --ca-file")
+      _files; return ;;
+    ("sealoshub repo delete --kubeconfig"|"sealoshub repo delete -k")
+      _files; return ;;
+    ("sealoshub repo delete --context")
+      _message value; return ;;
+    ("sealoshub repo delete --output"|"sealoshub repo delete -o")
       compadd -- text json; return ;;
     ("sealoshub token create --name"|"sealoshub token create -n")
       _message value; return ;;
@@ -170,7 +254,7 @@ _sealoshub() {
   esac
   case "$where" in
     ("sealoshub")
-      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'token:Personal tokens, and the logins that you have.' 'explain:Say whether you may pull, push or delete, and which rule says so; else whom to ask.' 'doctor:Look at every step between this machine and a hub, and say how to repair what fails.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script, for example: source <(sealoshub completion bash).')
+      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'get:Show organizations, repositories, images or data packs.' 'search:Find images by name, keywords and description.' 'org:Make organizations and share them.' 'repo:Make repositories public or private, or delete them.' 'token:Personal tokens, and the logins that you have.' 'explain:Say whether you may pull, push or delete, and which rule says so; else whom to ask.' 'doctor:Look at every step between this machine and a hub, and say how to repair what fails.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script, for example: source <(sealoshub completion bash).')
       options=('--version:Show the version.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub login")
@@ -193,6 +277,54 @@ _sealoshub() {
       commands=()
       options=('--filename:The same, as kubectl writes it.' '-f:The same, as kubectl writes it.' '--dry-run:Only check: here (client), or on the server too.' '--wait:Wait so long (30s, 5m) until all is ready.' '--force-conflicts:Take over fields that others own.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       [[ $PREFIX == -* ]] || _files ;;
+    ("sealoshub get")
+      commands=('orgs' 'repos' 'images' 'datapacks')
+      options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub search")
+      commands=()
+      options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub org")
+      commands=('create:Make an organization; you become its owner.' 'share:Give a user, a group or a ServiceAccount a role in an organization.' 'unshare:Take the role of a user, a group or a ServiceAccount in an organization away.' 'members:Show who has which role in an organization, and where that is written.' 'delete:Delete an organization, and with it every right in it.')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub org create")
+      commands=()
+      options=('--public:Repositories that a push makes are public.' '--private:They are private. The default.' '--display-name:Name for people.' '--wait:Wait so long (30s, 5m) until done.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub org share")
+      commands=()
+      options=('--user:A user.' '--group:A group.' '--service-account:A ServiceAccount.' '--role:viewer pulls, developer also pushes, maintainer also deletes, owner also shares.' '--force:Even if no owner is left by that.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub org unshare")
+      commands=()
+      options=('--user:A user.' '--group:A group.' '--service-account:A ServiceAccount.' '--force:Even if no owner is left by that.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub org members")
+      commands=()
+      options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub org delete")
+      commands=()
+      options=('--with-repositories:Delete its repositories and images as well.' '--wait:Wait so long (30s, 5m) until done.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub repo")
+      commands=('public:Let everybody pull a repository, without a login.' 'private:Let only members pull a repository.' 'delete:Delete a repository and its images from the catalogue, and with --content from the registry.')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub repo public")
+      commands=()
+      options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub repo private")
+      commands=()
+      options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub repo delete")
+      commands=()
+      options=('--content:Delete what is in the registry too; write the repository with its host.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
     ("sealoshub token")
       commands=('create:Make a token for a script or a cluster, and print it: it is shown this once.' 'list:List your personal tokens and logins; the one that asks has a star.' 'revoke:End a token or a login.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')

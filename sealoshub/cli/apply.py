@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sealoshub.cli import options, session
+from sealoshub.cli import options, session, waiting
 from sealoshub.cli.output import Format, Output, print_line
-from sealoshub.errors import InvalidInputError, NotFoundError, UnavailableError, UsageError
+from sealoshub.errors import InvalidInputError, NotFoundError, UsageError
 from sealoshub.imagehub.names import CONTROLLER
 from sealoshub.kube import ConflictError
 
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 MAX_INPUT: Final = 16 << 20  # bytes of one file; etcd takes 1.5 MiB for an object
-POLL: Final = 0.5  # seconds between two looks at a condition
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})  # what kubectl reads in a directory
 
 
@@ -74,7 +69,7 @@ def apply(
     names = [*(files or []), *(filename or [])]
     if not names:
         raise UsageError("what shall be applied?", hint="Name a file, a directory, or - .")
-    patience = None if wait is None else _seconds(wait)
+    patience = None if wait is None else waiting.seconds_of(wait)
     documents = read_documents(names)
     done: list[dict[str, object]] = []
     if dry_run is DryRun.CLIENT:
@@ -89,7 +84,9 @@ def apply(
                 suffix = " (server dry run)" if server_only else ""
                 _tell(out, done, result.obj, f"{result.outcome}{suffix}")
             if patience is not None and not server_only:
-                _wait(cluster, [document.obj for document in documents], patience, out)
+                waiting.until_ready(
+                    cluster, [document.obj for document in documents], patience, out
+                )
     out.result(None, {"objects": done})
 
 
@@ -167,56 +164,4 @@ def _tell(out: Output, done: list[dict[str, object]], obj: dict[str, Any], outco
     name = obj["metadata"]["name"]
     done.append({"kind": obj["kind"], "name": name, "outcome": outcome})
     if out.format is Format.TEXT:
-        print_line(f"{_label(obj)} {outcome}")
-
-
-def _label(obj: dict[str, Any]) -> str:
-    group = str(obj["apiVersion"]).partition("/")[0]
-    return f"{str(obj['kind']).lower()}.{group}/{obj['metadata']['name']}"
-
-
-def _wait(cluster: Cluster, objects: list[dict[str, Any]], patience: float, out: Output) -> None:
-    """Look at every object until its condition says that the controller has done its part.
-
-    Raises:
-        UnavailableError: One of them is not ready in time; the message has its reason.
-    """
-    deadline = time.monotonic() + patience
-    for obj in objects:
-        while True:
-            current = cluster.get(str(obj["kind"]), str(obj["metadata"]["name"]))
-            reason = unready(current)
-            if reason is None:
-                out.detail(f"{_label(obj)} is ready")
-                break
-            if time.monotonic() >= deadline:
-                raise UnavailableError(
-                    f"{_label(obj)} was applied and is not ready after {patience:g} s: {reason}",
-                    hint="Wait longer, or see whether the hub's controller runs.",
-                )
-            time.sleep(POLL)
-
-
-def unready(obj: dict[str, Any]) -> str | None:
-    """Tell why *obj* is not ready; None if it is.
-
-    Kinds without a `Ready` condition are judged by the one they have (`Present` of an Image).
-    """
-    status = obj.get("status") or {}
-    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
-    found = conditions.get("Ready") or next(iter(conditions.values()), None)
-    if found is None:
-        return "the controller has not looked at it yet"
-    generation = (obj.get("metadata") or {}).get("generation")
-    if found.get("observedGeneration") not in {None, generation}:
-        return "the controller has not looked at the newest version yet"
-    if found.get("status") == "True":
-        return None
-    return str(found.get("message") or found.get("reason") or "no reason was given")
-
-
-def _seconds(text: str) -> float:
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"{text!r} is not a time", hint="Write 30s, 5m or 1h.")
-    return float(found[1]) * _UNIT[found[2] or "s"]
+        print_line(f"{waiting.label(obj)} {outcome}")

@@ -9,19 +9,22 @@ import json
 import os
 import re
 import sys
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.progress import TaskID
 
     from sealoshub.errors import SealosHubError
 
 ENVELOPE_VERSION: Final = 1
+GAP: Final = 2  # columns of a terminal between two columns of a table
+PROSE: Final = 10  # columns of a terminal that free text gets at least
 
 # Everything that moves a cursor, changes a colour or the direction of writing: C0 except newline
 # and tab, DEL, C1, and the bidirectional controls. Servers choose the texts that are shown.
@@ -74,6 +77,30 @@ class Output:
         elif text is not None:
             _write(sys.stdout, clean(text))
 
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        data: Mapping[str, object],
+        *,
+        prose: Sequence[str] = (),
+    ) -> None:
+        """Print a result that has rows.
+
+        Args:
+            head: Titles of the columns.
+            rows: As many cells as there are titles.
+            data: For a program.
+            prose: Titles of columns that a narrow terminal may cut; all others are folded, so that
+                a name can always be copied.
+        """
+        if self.format is Format.JSON:
+            _write(sys.stdout, envelope(self.command, data))
+        elif rows and is_terminal(sys.stdout):
+            _show_table(head, rows, prose)
+        elif rows:
+            _write(sys.stdout, aligned(head, rows))
+
 
 def envelope(command: str, data: Mapping[str, object]) -> str:
     """Return the JSON of a success."""
@@ -118,6 +145,47 @@ def print_line(text: str) -> None:
 def clean(text: str) -> str:
     """Remove what would do more on a terminal than show."""
     return _CONTROL.sub("", _ESCAPE.sub("", text.replace("\r\n", "\n")))
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return columns of equal width, two spaces between them, each row on one line.
+
+    What `awk` and a person can read alike; an empty cell is a dash, so that columns can be counted.
+    """
+    lines = [list(head), *([one_line(cell) or "-" for cell in row] for row in rows)]
+    widths = [max(map(cells, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        (" " * GAP)
+        .join(cell + " " * (width - cells(cell)) for cell, width in zip(line, widths, strict=True))
+        .rstrip()
+        for line in lines
+    )
+
+
+def one_line(text: str) -> str:
+    """Return *text* without line breaks and whatever else a terminal would do something with."""
+    return " ".join(clean(text).split())
+
+
+def cells(text: str) -> int:
+    """Return how many columns of a terminal *text* takes: two for a wide letter (UAX #11)."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+def age(stamp: object, now: datetime | None = None) -> str:
+    """Write how old an RFC 3339 *stamp* is, as kubectl does: `5s`, `3m`, `12d`; or nothing."""
+    try:
+        since = datetime.fromisoformat(str(stamp))
+    except ValueError:
+        return ""
+    seconds = int(((now or datetime.now(UTC)) - since.astimezone(UTC)).total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{max(seconds, 0)}s"
 
 
 def paint(text: str, colour: str) -> str:
@@ -171,6 +239,33 @@ def _is_dumb() -> bool:
 def _write(stream: TextIO, text: str) -> None:
     stream.write(f"{text}\n")
     stream.flush()
+
+
+def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]], prose: Sequence[str]) -> None:
+    from rich.console import Console  # noqa: PLC0415  # 60 ms, and only a terminal needs it
+    from rich.table import Table  # noqa: PLC0415  # as above
+    from rich.text import Text  # noqa: PLC0415  # as above
+
+    plain = not wants_colour(sys.stdout)
+    console = Console(file=sys.stdout, no_color=plain, highlight=False)
+    lines = [[one_line(cell) or "-" for cell in row] for row in rows]
+    # Rich would rather make a name nothing than wrap a column that must not be wrapped, so what may
+    # be cut is cut here, to what the names leave.
+    widths = [max(map(cells, column)) for column in zip(head, *lines, strict=True)]
+    taken = sum(
+        width + GAP for title, width in zip(head, widths, strict=True) if title not in prose
+    )
+    room = max(PROSE, (console.width - taken) // max(1, len(prose)) - GAP)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for title in head:
+        table.add_column(title, overflow="fold")
+    for line in lines:
+        texts = [Text(cell) for cell in line]
+        for title, text in zip(head, texts, strict=True):
+            if title in prose:
+                text.truncate(room, overflow="ellipsis")
+        table.add_row(*texts)
+    console.print(table)
 
 
 class Bars:

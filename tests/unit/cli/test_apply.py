@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealoshub.cli import session
-from sealoshub.cli.apply import unready
+from sealoshub.cli.waiting import unready
 from sealoshub.errors import DeniedError
 from sealoshub.kube import ConflictError
 
