@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import email.utils
 import json
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass
@@ -35,6 +39,7 @@ class SmallHub:
         claims: Of the tokens, over the truth.
         skew: Seconds that the registry's clock is ahead.
         answers: Status and body by method and path under `/v1`.
+        tls: Files of certificate and key; None for plain HTTP.
     """
 
     challenge: str = 'Bearer realm="{url}/token",service="hub"'
@@ -44,11 +49,18 @@ class SmallHub:
     skew: float = 0.0
     answers: dict[tuple[str, str], tuple[int, object]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    tls: tuple[Path, Path] | None = None
 
     def __post_init__(self) -> None:
         """Take a port."""
         self._server = _Server(("localhost", 0), _Handler)
         self._server.hub = self
+        if self.tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> Self:
@@ -64,6 +76,11 @@ class SmallHub:
     def host(self) -> str:
         """`localhost:PORT`."""
         return f"localhost:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        """`http://localhost:PORT`, or https."""
+        return f"{'http' if self.tls is None else 'https'}://{self.host}"
 
     def error(self, status: int, code: str, message: str) -> tuple[int, object]:
         """Return an answer of the kind that the token server gives."""
@@ -114,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_DELETE = do_GET  # noqa: N815  # names that the base class looks for
 
     def _registry(self, hub: SmallHub, authorization: str) -> None:
-        wanted = hub.challenge.format(url=f"http://{hub.host}")
+        wanted = hub.challenge.format(url=hub.url)
         scheme = wanted.partition(" ")[0].lower()
         sent = authorization.lower().startswith(scheme)
         if not wanted or (sent and hub.accept):
