@@ -13,7 +13,7 @@ from sealoshub import credentials
 from sealoshub.cli import identity, options, output, session
 from sealoshub.cli.output import Format, Output
 from sealoshub.cli.whoami import HubIdentity
-from sealoshub.credentials import Compat, Store, StoredCredential, ledger
+from sealoshub.credentials import Compat, Store, StoredCredential, ledger, vault
 from sealoshub.errors import AuthenticationError, SealosHubError
 from sealoshub.reference import parse_host
 
@@ -220,7 +220,7 @@ def _tell(  # noqa: PLR0917  # the parts of one sentence
     locations: list[str],
 ) -> None:
     # Behind our own helper, the files only name it.
-    behind = len(locations) > 1 and not Path(locations[0]).is_absolute()
+    behind = len(locations) > 1 and locations[0].startswith(f"{vault.PROGRAM} (")
     files = locations[1:] if behind else locations
     places = " and ".join(files)
     if behind:

@@ -115,16 +115,17 @@ def save(  # noqa: PLR0913  # a login is four values; where and how to tell come
     """
     new = entry.Entry(account, secret, is_refresh_token)
     require(host, store, places=places)
-    if store is None and _names_own_helper(host, places):
-        kept = vault.where_of(places.vault, host)
-        store = Store.KEYRING if kept is vault.Where.KEYRING else Store.HELPER
-    if store in _WHERE:
-        stored = _save_behind_helper(host, new, places, _WHERE[store])
+    chosen = store or _chosen_before(host, places)
+    if chosen in _WHERE:
+        stored = _save_behind_helper(host, new, places, _WHERE[chosen])
     else:
         moved = [pointers.withdraw(file, host) for file in places.files]
         stored = _save_in_files(host, new, places)
-        if any(moved):
-            vault.erase(places.vault, host, forget=True)
+        try:
+            if any(moved):
+                vault.erase(places.vault, host, forget=True)
+        except SealosHubError as exc:
+            on_note(f"{exc.message}; what was kept there for {host} before stays there")
     for file in places.files:
         hiding = [key for key in _entries(authfile.load(file.path), file) if _narrower(key, host)]
         if hiding:
@@ -142,14 +143,19 @@ def require(host: str, store: Store | None, *, places: Places) -> None:
     """
     if store is not None:
         pointers.require_no_other(host, places, inside=store is Store.FILE)
-    if store in _WHERE:
+    chosen = store or _chosen_before(host, places)
+    if chosen in _WHERE:
         pointers.require_program(places)
-    if store is Store.KEYRING:
+    if chosen is Store.KEYRING:
         ring.name()
 
 
-def _names_own_helper(host: str, places: Places) -> bool:
-    return any(_helper(authfile.load(f.path), f, host) == vault.NAME for f in places.files)
+def _chosen_before(host: str, places: Places) -> Store:
+    """Tell what kept the login before: our own helper if any file that is read names it."""
+    if all(_helper(authfile.load(f.path), f, host) != vault.NAME for f in places.files):
+        return Store.FILE
+    where = vault.where_of(places.vault, host)
+    return Store.KEYRING if where is vault.Where.KEYRING else Store.HELPER
 
 
 def _save_behind_helper(

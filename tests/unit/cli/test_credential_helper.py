@@ -289,3 +289,28 @@ def test_a_locked_keyring_at_logout(program: Program, memory: MemoryKeyring) -> 
     memory.locked = False
     assert program("logout", HOST).exit_code == 0
     assert memory.kept == {}
+
+
+def test_a_locked_keyring_does_not_stop_the_way_back(
+    program: Program, memory: MemoryKeyring
+) -> None:
+    """`--store file` with a keyring that cannot be reached logs in, and says what stays there."""
+    _login(program, "--store", "keyring")
+    memory.locked = True
+    result = _login(program, "--store", "file")
+    assert result.exit_code == 0
+    assert f"what was kept there for {HOST} before stays there" in result.stderr
+    assert _json(_docker())["auths"][HOST]["identitytoken"] == "shr_fresh"
+
+
+def test_the_keyring_is_looked_at_before_the_next_login(
+    program: Program, monkeypatch: pytest.MonkeyPatch, memory: MemoryKeyring
+) -> None:
+    """A login that would go where the one before it went is not begun if it cannot end there."""
+    _login(program, "--store", "keyring")
+    assert memory.kept
+    program.hub.logins.clear()
+    failing = fail.Keyring()  # type: ignore[no-untyped-call]  # the library's
+    monkeypatch.setattr(keyring.core, "_keyring_backend", failing)
+    assert _login(program).exit_code == 1
+    assert program.hub.logins == []
