@@ -184,7 +184,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub repo delete' -l quiet -s q -d
 complete -c sealoshub -n '__sealoshub_at sealoshub repo delete' -l verbose -s v -d 'More about what happens.'
 complete -c sealoshub -n '__sealoshub_at sealoshub repo delete' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub token' -a create -d 'Make a token for a script or a cluster, and print it: it is shown this once.'
-complete -c sealoshub -n '__sealoshub_at sealoshub token' -a list -d 'List your personal tokens and logins; the one that asks has a star.'
+complete -c sealoshub -n '__sealoshub_at sealoshub token' -a list -d 'List your personal tokens and logins; `this` is the one that asks.'
 complete -c sealoshub -n '__sealoshub_at sealoshub token' -a revoke -d 'End a token or a login.'
 complete -c sealoshub -n '__sealoshub_at sealoshub token' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub token create' -l name -s n -x -d 'What you call it in the list.'

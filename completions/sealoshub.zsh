@@ -326,7 +326,7 @@ _sealoshub() {
       options=('--content:Delete what is in the registry too; write the repository with its host.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub token")
-      commands=('create:Make a token for a script or a cluster, and print it: it is shown this once.' 'list:List your personal tokens and logins; the one that asks has a star.' 'revoke:End a token or a login.')
+      commands=('create:Make a token for a script or a cluster, and print it: it is shown this once.' 'list:List your personal tokens and logins; `this` is the one that asks.' 'revoke:End a token or a login.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub token create")

@@ -96,7 +96,7 @@ def list_(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """List your personal tokens and logins; the one that asks has a star."""
+    """List your personal tokens and logins; `this` is the one that asks."""
     from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
 
     out = Output("token list", format_, quiet=quiet, verbose=verbose)
@@ -105,8 +105,8 @@ def list_(
         found = hubapi.list_logins(client)
         if not found:
             out.note(f"there is no login of yours at {client.host}")
-        text = _table([_HEAD, *map(_row, found)]) if found else None
-        out.result(text, {"host": client.host, "logins": [_data(login) for login in found]})
+        data = {"host": client.host, "logins": [_data(login) for login in found]}
+        out.table(_HEAD, [_row(login) for login in found], data, prose=("SCOPES",))
 
 
 @app.command()
@@ -171,11 +171,11 @@ def _data(login: Login) -> dict[str, object]:
 
 
 def _row(login: Login) -> tuple[str, ...]:
-    star = "*" if login.current else ""
+    kind = "token" if login.type == "personal" else "login"
     return (
-        login.id + star,
-        login.name or login.client.partition(" ")[0] or "-",
-        "token" if login.type == "personal" else "login",
+        login.id,
+        login.name or login.client.partition(" ")[0],
+        f"{kind} (this)" if login.current else kind,
         _day(login.created),
         _day(login.expires),
         _day(login.last_used),
@@ -183,18 +183,9 @@ def _row(login: Login) -> tuple[str, ...]:
     )
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    return "\n".join(lines)
-
-
 def _day(text: str) -> str:
     when = _moment(text)
-    return when.astimezone().strftime("%Y-%m-%d %H:%M") if when else "-"
+    return when.astimezone().strftime("%Y-%m-%d %H:%M") if when else ""
 
 
 def _moment(text: str) -> datetime | None:

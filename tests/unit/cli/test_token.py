@@ -120,13 +120,14 @@ def test_a_lost_answer_is_not_asked_for_twice(small: SmallHub) -> None:
 
 
 def test_list_is_a_table(small: SmallHub) -> None:
-    """One line each; the one that asks has a star."""
+    """One line each, with an ID that can be copied; the one that asks is marked."""
     small.answers["GET", "/v1/logins"] = (200, {"logins": [LOGIN, OTHER, "nonsense"]})
     done = run("token", "list", small.host)
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["ID", "0" * 32, "1" * 32 + "*"]
+    assert [line.split()[0] for line in lines] == ["ID", "0" * 32, "1" * 32]
     assert lines[1].split()[1:3] == ["ci", "token"]
     assert lines[1].endswith("repository:team/*:pull")
+    assert "login (this)" in lines[2]
     assert lines[2].endswith("all")
     found = json.loads(run("token", "list", small.host, "-o", "json").stdout)["data"]["logins"]
     assert [login["current"] for login in found] == [False, True]
