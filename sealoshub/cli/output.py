@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -91,13 +92,14 @@ class Output:
             head: Titles of the columns.
             rows: As many cells as there are titles.
             data: For a program.
-            prose: Titles of columns that a narrow terminal may cut; all others are folded, so that
-                a name can always be copied.
+            prose: Titles of columns that a narrow terminal may cut; all others are always whole,
+                so that a name can be copied.
         """
         if self.format is Format.JSON:
             _write(sys.stdout, envelope(self.command, data))
         elif rows and is_terminal(sys.stdout):
-            _show_table(head, rows, prose)
+            width = shutil.get_terminal_size().columns
+            _write(sys.stdout, _for_terminal(head, rows, prose, width))
         elif rows:
             _write(sys.stdout, aligned(head, rows))
 
@@ -241,31 +243,51 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]], prose: Sequence[str]) -> None:
-    from rich.console import Console  # noqa: PLC0415  # 60 ms, and only a terminal needs it
-    from rich.table import Table  # noqa: PLC0415  # as above
-    from rich.text import Text  # noqa: PLC0415  # as above
+def _for_terminal(
+    head: Sequence[str], rows: Sequence[Sequence[str]], prose: Sequence[str], width: int
+) -> str:
+    """Return a table that is at most *width* wide, or else a paragraph for each row.
 
-    plain = not wants_colour(sys.stdout)
-    console = Console(file=sys.stdout, no_color=plain, highlight=False)
+    What may be cut gets what the other columns leave; if they leave too little, nothing is folded
+    into unreadable columns, but every field has a line of its own, which a terminal can wrap.
+    """
     lines = [[one_line(cell) or "-" for cell in row] for row in rows]
-    # Rich would rather make a name nothing than wrap a column that must not be wrapped, so what may
-    # be cut is cut here, to what the names leave.
     widths = [max(map(cells, column)) for column in zip(head, *lines, strict=True)]
     taken = sum(
-        width + GAP for title, width in zip(head, widths, strict=True) if title not in prose
+        width_ + GAP for title, width_ in zip(head, widths, strict=True) if title not in prose
     )
-    room = max(PROSE, (console.width - taken) // max(1, len(prose)) - GAP)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for title in head:
-        table.add_column(title, overflow="fold")
-    for line in lines:
-        texts = [Text(cell) for cell in line]
-        for title, text in zip(head, texts, strict=True):
-            if title in prose:
-                text.truncate(room, overflow="ellipsis")
-        table.add_row(*texts)
-    console.print(table)
+    room = (width + GAP - taken) // max(1, len(prose)) - GAP
+    if room < (PROSE if prose else -GAP):
+        label = max(map(cells, head)) + 1
+        fields = [
+            "\n".join(
+                f"{title + ':':<{label}} {cell}" for title, cell in zip(head, line, strict=True)
+            )
+            for line in lines
+        ]
+        return "\n\n".join(fields)
+    short = [
+        [
+            _cut(cell, room) if title in prose else cell
+            for title, cell in zip(head, line, strict=True)
+        ]
+        for line in lines
+    ]
+    first, _, rest = aligned(head, short).partition("\n")
+    return (f"\x1b[1m{first}\x1b[0m" if wants_colour(sys.stdout) else first) + f"\n{rest}"
+
+
+def _cut(text: str, width: int) -> str:
+    """Return as much of *text* as fits into *width* columns of a terminal."""
+    if cells(text) <= width:
+        return text
+    used, kept = 1, []  # the ellipsis
+    for char in text:
+        used += cells(char)
+        if used > width:
+            break
+        kept.append(char)
+    return f"{''.join(kept)}…"
 
 
 class Bars:

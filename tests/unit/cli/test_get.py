@@ -173,23 +173,34 @@ def test_wide_letters_are_aligned() -> None:
     ]
 
 
-@pytest.mark.parametrize("width", [10, 20, 40, 200])
-def test_a_narrow_terminal_keeps_every_letter_of_a_name(
+@pytest.mark.parametrize("width", [10, 30, 39, 40, 200])
+def test_a_narrow_terminal_keeps_names_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
 ) -> None:
-    """A table is as wide as the terminal; names are folded, prose is cut, markup is only text."""
+    """Free text is cut to the width of the terminal, and where names do not fit rows are turned."""
     monkeypatch.setattr(output, "is_terminal", lambda _: True)
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
-    name = "team/[red]application:v1.2.3"
-    output.Output("get").table(["NAME", "TEXT"], [[name, "word " * 40]], {}, prose=["TEXT"])
-    shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= width
-    assert "\x1b[3" not in shown
-    if width >= 40:
-        assert name in shown
-    folded = "".join(line.split("  ")[0].strip() for line in shown.splitlines()[1:])
-    assert width < 20 or name in folded
+    name = "team/[red]application:v1.2.3"  # 28 columns, 2 between, 10 for text
+    output.Output("get").table(["NAME", "TEXT"], [[name, "数据库 " * 40]], {}, prose=["TEXT"])
+    lines = capsys.readouterr().out.splitlines()
+    if width < 40:
+        assert lines[0] == f"NAME: {name}"
+        assert lines[1].startswith("TEXT: 数据库")
+    else:
+        assert lines[1].startswith(f"{name}  数据库")
+        assert max(map(output.cells, lines)) <= width
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_terminal_gets_a_bold_head(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the head is painted, and only where colours are wanted."""
+    monkeypatch.setattr(output, "is_terminal", lambda _: True)
+    monkeypatch.setenv("TERM", "xterm")
+    output.Output("get").table(["NAME"], [["\x1b[31mred"]], {})
+    assert capsys.readouterr().out == "\x1b[1mNAME\x1b[0m\nred\n"
 
 
 @pytest.mark.parametrize(
