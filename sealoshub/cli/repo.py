@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sealoshub.registry.delete import Deleted
 
 KIND: Final = "Repository"
+CONTROLLER: Final = 5.0  # seconds in which a controller that runs has seen a change
+LOOK: Final = 0.1  # seconds between two looks at what it has seen
 
 app = typer.Typer(
     add_completion=False,
@@ -199,10 +202,29 @@ def _delete_resources(cluster: Cluster, path: str, repository: Object | None) ->
         for image in images:
             _delete(cluster, image)
         if repository is not None:
+            if images:
+                _wait_for_controller(cluster, repository)
             _delete(cluster, repository)
     except DeniedError as exc:
         named.denied_in(exc, cluster, organization)
     return len(images)
+
+
+def _wait_for_controller(cluster: Cluster, repository: Object) -> None:
+    """Wait until the controller has seen that the images are gone; not long, it may not run.
+
+    It watches images and repositories separately, and makes the repository of an image that it
+    believes to be there.
+    """
+    deadline = time.monotonic() + CONTROLLER
+    while time.monotonic() < deadline:
+        try:
+            current = cluster.get(KIND, str(repository["metadata"]["name"]))
+        except NotFoundError:
+            return
+        if not (current.get("status") or {}).get("tagCount"):
+            return
+        time.sleep(LOOK)
 
 
 def _delete(cluster: Cluster, obj: Object) -> None:

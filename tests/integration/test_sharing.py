@@ -95,6 +95,44 @@ def test_shares_at_the_same_time_lose_nothing(hub: Hub, unique: str) -> None:
     assert sorted(item["name"] for item in members if item["from"] == "member") == names
 
 
+def test_a_manifest_that_is_applied_again_keeps_who_was_added(hub: Hub, unique: str) -> None:
+    """`apply` owns the members of its file, `share` those that it added; neither drops the other's.
+
+    A role that `share` changed is a conflict for `apply`, and not silently taken back.
+    """
+    alice = hub.user(f"alice-{unique}")
+    manifest = {
+        "apiVersion": "imagehub.sealos.io/v1",
+        "kind": "Organization",
+        "metadata": {"name": unique},
+        "spec": {
+            "name": unique,
+            "creator": alice.name,
+            "members": [{"kind": "Group", "name": "ops", "role": "viewer"}],
+        },
+    }
+    file = alice.home / "organization.yaml"
+    file.write_text(yaml.safe_dump(manifest))
+    apply = ("sealoshub", "apply", "-f", str(file), "--wait", "30s")
+    alice.run(*apply, expect=ACCEPTED)
+    robot = ("org", "share", unique, "--service-account", "ci/robot", "--role", "developer")
+    alice.run("sealoshub", *robot, expect=ACCEPTED)
+    alice.run(*apply, expect=ACCEPTED)
+    listed = data(alice, "org", "members", unique)["members"]
+    assert [item["name"] for item in listed] == [alice.name, "robot", "ops"]
+
+    words = ("sealoshub", "org", "share", unique, "--group", "ops", "--role", "maintainer")
+    assert "(was viewer)" in alice.run(*words, expect=ACCEPTED).stdout
+    conflict = alice.run(*apply)
+    assert conflict.returncode == 1
+    assert "--force-conflicts" in conflict.stderr
+    alice.run(*apply, "--force-conflicts", expect=ACCEPTED)
+    roles = {
+        item["name"]: item["role"] for item in data(alice, "org", "members", unique)["members"]
+    }
+    assert roles["ops"] == "viewer"
+
+
 def test_public_private_get_search_and_delete(hub: Hub, unique: str, tmp_path: Path) -> None:
     """What was pushed is listed and found, is made public and private, and deleted for good."""
     alice, carol = hub.user(f"alice-{unique}"), hub.user(f"carol-{unique}")
@@ -132,6 +170,7 @@ def test_public_private_get_search_and_delete(hub: Hub, unique: str, tmp_path: P
     assert alice.run("crane", "digest", reference).returncode != ACCEPTED
     assert alice.run(*delete).returncode == INVALID
     assert data(alice, "get", "images", unique)["items"] == []
+    assert data(alice, "get", "repos", unique)["items"] == []
 
 
 def test_an_organization_is_deleted_with_its_repositories_only_when_asked(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealoshub.cli import session
+from sealoshub.cli import repo, session
 from sealoshub.errors import DeniedError
 from sealoshub.registry import delete
 from sealoshub.registry.delete import Deleted
@@ -88,6 +88,19 @@ def test_delete_leaves_the_content(program: Program, cluster: MemoryCluster) -> 
     assert result.stdout == "repository team/app deleted, with 2 images\n"
     assert "content stays in the registry" in result.stderr
     assert cluster.deleted == ["Image team.app.v1", "Image team.app.v2", "Repository team.app"]
+
+
+def test_delete_gives_the_controller_time(
+    program: Program, cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repository goes when the controller has seen its images go, or else after a while."""
+    monkeypatch.setattr(repo, "LOOK", 0.001)
+    monkeypatch.setattr(repo, "CONTROLLER", 0.01)
+    found = cluster.get("Repository", "team.app")
+    found["status"] = {"tagCount": 2}
+    cluster._store(found)
+    assert program("repo", "delete", "team/app").exit_code == 0
+    assert cluster.deleted[-1] == "Repository team.app"
 
 
 def test_delete_with_content(
