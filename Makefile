@@ -41,7 +41,7 @@ tools: venv ## Build the servers and clients of the integration tests (first tim
 	@$(BIN)/python tests/tools/build.py
 
 unit: venv ## Run the quick tests
-	$(PYTEST) tests/unit
+	$(PYTEST) -n $(WORKERS) tests/unit
 
 # One worker has the tests on a real API server, the other those on the embedded one.
 integration: tools ## Run the tests on real servers with real clients
