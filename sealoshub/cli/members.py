@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import InvalidInputError, NotFoundError, UsageError
-from sealoshub.imagehub.controller import subjects
-from sealoshub.imagehub.controller.subjects import Subject
+from sealoshub.imagehub import subjects
 from sealoshub.imagehub.rights import Role
+from sealoshub.imagehub.subjects import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

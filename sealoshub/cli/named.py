@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError
-from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import subjects
+from sealoshub.imagehub import names, subjects
 from sealoshub.imagehub.rights import Role
 from sealoshub.reference import parse_host
 

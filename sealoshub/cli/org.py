@@ -10,6 +10,7 @@ import typer
 
 from sealoshub.cli import members as rules
 from sealoshub.cli import named, options, session, waiting
+from sealoshub.cli.group import Group
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import DeniedError, InvalidInputError, UsageError
 from sealoshub.imagehub import names
@@ -19,7 +20,7 @@ from sealoshub.kube import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sealoshub.imagehub.controller.subjects import Subject
+    from sealoshub.imagehub.subjects import Subject
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
 
@@ -29,6 +30,7 @@ PATIENCE: Final = 30.0  # seconds in which a change must not lose against others
 PAUSE: Final = 0.5  # seconds, the longest pause between two tries
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -12,7 +12,7 @@ from sealoshub.imagehub.rights import CLUSTER_ROLE_OF, VERBS_OF_ROLE, Role
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sealoshub.imagehub.controller.subjects import Subject
+    from sealoshub.imagehub.subjects import Subject
     from sealoshub.kube import Object
 
 FIELD_MANAGER: Final = names.CONTROLLER

@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import NotFoundError, UnavailableError
-from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import kinds, subjects
+from sealoshub.imagehub import names, subjects
+from sealoshub.imagehub.controller import kinds
 from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
 from sealoshub.imagehub.controller.world import make_true, remove, write_status
 from sealoshub.kube import ConflictError
@@ -15,8 +15,8 @@ from sealoshub.kube import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sealoshub.imagehub.controller.subjects import Roster
     from sealoshub.imagehub.controller.world import World
+    from sealoshub.imagehub.subjects import Roster
     from sealoshub.kube import Object
 
 

@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import InvalidInputError
-from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import kinds, subjects
+from sealoshub.imagehub import names, subjects
+from sealoshub.imagehub.controller import kinds
 from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
 from sealoshub.imagehub.controller.world import make_true, write_status
 from sealoshub.kube import ConflictError
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sealoshub.imagehub.controller.kinds import Picture
-    from sealoshub.imagehub.controller.subjects import Roster
     from sealoshub.imagehub.controller.world import World
+    from sealoshub.imagehub.subjects import Roster
     from sealoshub.kube import Object
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from sealoshub.cli import members, org, session
 from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError, UsageError
-from sealoshub.imagehub.controller.subjects import Subject
 from sealoshub.imagehub.rights import Role
+from sealoshub.imagehub.subjects import Subject
 from tests.unit.cli.memory_cluster import MemoryCluster
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from sealoshub.imagehub.controller import datapack, image, login, organization, repository
 from sealoshub.imagehub.controller.conditions import condition, replacing, status_patch
 from sealoshub.imagehub.controller.kinds import Picture, picture
-from sealoshub.imagehub.controller.subjects import of_organization, of_repository
+from sealoshub.imagehub.subjects import of_organization, of_repository
 
 NOW = "2024-01-01T00:00:00Z"
 

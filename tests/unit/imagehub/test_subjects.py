@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealoshub.imagehub.controller.subjects import (
+from sealoshub.imagehub.rights import Role
+from sealoshub.imagehub.subjects import (
     Subject,
     of_manager,
     of_organization,
     of_repository,
     of_user,
 )
-from sealoshub.imagehub.rights import Role
 
 LABRING = Subject("ServiceAccount", "user-system", "labring")
 
