@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from sealoshub.cli.group import Group
 from sealoshub.cli.options import OutputOption, QuietOption
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import SealosHubError, UsageError
@@ -23,13 +24,18 @@ NOT_RUNNING: Final = 1
 DAY: Final = 24 * 3600  # seconds
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Run a hub on this machine, or the server side of one in a cluster.",
 )
 user_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Users of this hub."
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Users of this hub.",
 )
 app.add_typer(user_app, name="user")
 

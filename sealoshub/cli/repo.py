@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sealoshub.cli import named, options, session
+from sealoshub.cli.group import Group
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import DeniedError, NotFoundError
 from sealoshub.imagehub import names
@@ -25,6 +26,7 @@ CONTROLLER: Final = 5.0  # seconds in which a controller that runs has seen a ch
 LOOK: Final = 0.1  # seconds between two looks at what it has seen
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,

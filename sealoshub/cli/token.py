@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sealoshub.cli import options, output, session
+from sealoshub.cli.group import Group
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import UsageError
 
@@ -23,6 +24,7 @@ _UNIT: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _HEAD: Final = ("ID", "NAME", "TYPE", "CREATED", "EXPIRES", "LAST USED", "SCOPES")
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,

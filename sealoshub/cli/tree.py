@@ -5,34 +5,92 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from sealoshub import __version__
 from sealoshub.cli import main
+from sealoshub.cli.group import Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# name → module and its typer.Typer; in the order in which --help lists them.
+
+class Entry(NamedTuple):
+    """Where a command is, and what the list of commands says of it without importing it.
+
+    Args:
+        place: Its module and the `typer.Typer` there.
+        line: The first sentence of its own help; a test compares the two.
+    """
+
+    place: str
+    line: str
+
+
+# In the order in which --help lists them.
 COMMANDS: Final = {
-    "login": "sealoshub.cli.login:app",
-    "logout": "sealoshub.cli.logout:app",
-    "whoami": "sealoshub.cli.whoami:app",
-    "push": "sealoshub.cli.push:app",
-    "apply": "sealoshub.cli.apply:app",
-    "get": "sealoshub.cli.get:app",
-    "search": "sealoshub.cli.search:app",
-    "org": "sealoshub.cli.org:app",
-    "repo": "sealoshub.cli.repo:app",
-    "token": "sealoshub.cli.token:app",
-    "explain": "sealoshub.cli.explain:app",
-    "doctor": "sealoshub.cli.doctor:app",
-    "hub": "sealoshub.cli.hub:app",
-    "credential-helper": "sealoshub.cli.credential_helper:app",
-    "completion": "sealoshub.cli.completion:app",
+    "login": Entry(
+        "sealoshub.cli.login:app",
+        "Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...",
+    ),
+    "logout": Entry(
+        "sealoshub.cli.logout:app",
+        "Log out: erase the credential wherever it was stored, and revoke it at the hub.",
+    ),
+    "whoami": Entry(
+        "sealoshub.cli.whoami:app",
+        "Show as whom you are logged in, until when, and where the credential lies.",
+    ),
+    "push": Entry(
+        "sealoshub.cli.push:app",
+        "Push an image and describe it: its Image resource is applied with your kubeconfig.",
+    ),
+    "apply": Entry(
+        "sealoshub.cli.apply:app",
+        "Apply organizations, repositories, images and data packs.",
+    ),
+    "get": Entry(
+        "sealoshub.cli.get:app",
+        "Show organizations, repositories, images or data packs.",
+    ),
+    "search": Entry(
+        "sealoshub.cli.search:app",
+        "Find images by name, keywords and description.",
+    ),
+    "org": Entry(
+        "sealoshub.cli.org:app",
+        "Make organizations and share them.",
+    ),
+    "repo": Entry(
+        "sealoshub.cli.repo:app",
+        "Make repositories public or private, or delete them.",
+    ),
+    "token": Entry(
+        "sealoshub.cli.token:app",
+        "Personal tokens, and the logins that you have.",
+    ),
+    "explain": Entry(
+        "sealoshub.cli.explain:app",
+        "Say whether you may pull, push or delete, and which rule says so; else whom to ask.",
+    ),
+    "doctor": Entry(
+        "sealoshub.cli.doctor:app",
+        "Look at every step between this machine and a hub, and say how to repair what fails.",
+    ),
+    "hub": Entry(
+        "sealoshub.cli.hub:app",
+        "Run a hub on this machine, or the server side of one in a cluster.",
+    ),
+    "credential-helper": Entry(
+        "sealoshub.cli.credential_helper:app",
+        "Speak the docker credential helper protocol: a server's address in, its credential out.",
+    ),
+    "completion": Entry(
+        "sealoshub.cli.completion:app",
+        "Print a completion script, for example: source <(sealoshub completion bash).",
+    ),
 }
 
 
@@ -47,7 +105,7 @@ class _Lazy(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401  # typer keeps its command class private
         if name not in self._loaded:
-            module, _, attribute = COMMANDS[name].partition(":")
+            module, _, attribute = COMMANDS[name].place.partition(":")
             found: typer.Typer = getattr(importlib.import_module(module), attribute)
             is_group = found.registered_groups or len(found.registered_commands) > 1
             # get_group, unlike get_command, does not add typer's own completion options.
@@ -69,12 +127,17 @@ class _Lazy(MutableMapping[str, Any]):
         return len(COMMANDS)
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """The group of all commands: lazy, and with the error boundary around every call."""
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  # typer's own arguments
         super().__init__(**attributes)
         self.commands = _Lazy()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002  # typer's private types and signature
+        """List the commands from the table; typer would import each to ask it for its line."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.line) for name, entry in COMMANDS.items()])
 
     def main(  # typer's signature
         self,

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 
+HEAVY = (
+    "kubernetes httpx rich keyring yaml filelock cryptography pydantic typer._adapters "
+    "asyncio email http http.client importlib.metadata logging socket sqlite3 ssl xml"
+)
+OURS = (
+    "sealoshub sealoshub.errors sealoshub.cli sealoshub.cli.main sealoshub.cli.output "
+    "sealoshub.cli.tree sealoshub.cli.group"
+)
+
 
 def _raise(error: BaseException) -> Callable[[], object]:
     def run() -> object:
@@ -50,19 +59,50 @@ def test_help_lists_every_command(program: Program) -> None:
             assert re.search(rf"^  {name} ", result.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["login", "--help"]])
-def test_nothing_heavy_is_imported_early(arguments: list[str]) -> None:
-    """Help and version import neither the Kubernetes client nor httpx, rich or keyring."""
+def test_every_line_of_the_list_is_the_command_s_own() -> None:
+    """--help says of each command the first sentence of that command's help, and hides none."""
+    commands = getattr(typer.main.get_command(app), "commands")  # noqa: B009  # typer keeps its group class private
+    assert {name: entry.line for name, entry in COMMANDS.items()} == {
+        name: command.get_short_help_str(sys.maxsize) for name, command in commands.items()
+    }
+    assert [name for name, command in commands.items() if command.hidden] == []
+
+
+def _loaded(arguments: list[str]) -> set[str]:
+    """Run the program in an interpreter of its own and return what it imported."""
     code = (
         "import sys\n"
         "from sealoshub.cli.main import main\n"
         f"sys.argv = ['sealoshub', *{arguments!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'kubernetes', 'httpx', 'rich', 'keyring', 'yaml', 'filelock', 'cryptography'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
+        "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert done.stdout.decode().splitlines()[-1] == "[]"
+    return set(done.stdout.decode().splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["no-such-command"],
+        ["login", "--help"],
+        ["push", "--help"],
+        ["org", "share", "--help"],
+        ["hub", "user", "add", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported_early(arguments: list[str]) -> None:
+    """Help and version import no heavy library, nor what is slow in the standard one."""
+    assert _loaded(arguments) & set(HEAVY.split()) == set()
+
+
+def test_the_list_of_commands_imports_no_command() -> None:
+    """--help of the program is answered from the table."""
+    ours = {name for name in _loaded(["--help"]) if name.partition(".")[0] == "sealoshub"}
+    assert ours == set(OURS.split())
 
 
 @pytest.mark.parametrize(
