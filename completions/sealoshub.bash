@@ -38,6 +38,8 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub logout --output"|"sealoshub logout -o")
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub whoami --repo")
+            COMPREPLY=(); return ;;
         "sealoshub whoami --authfile")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub whoami --ca-file")
@@ -257,7 +259,7 @@ _sealoshub() {
         "sealoshub") words="login logout whoami push apply get search org repo token explain doctor hub credential-helper completion --version --help -h" ;;
         "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub whoami") words="--offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub whoami") words="--repo --offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub get") words="orgs repos images datapacks --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;

@@ -56,6 +56,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub logout' -l output -s o -x -a 
 complete -c sealoshub -n '__sealoshub_at sealoshub logout' -l quiet -s q -d 'No notes and no progress, only the result.'
 complete -c sealoshub -n '__sealoshub_at sealoshub logout' -l verbose -s v -d 'More about what happens.'
 complete -c sealoshub -n '__sealoshub_at sealoshub logout' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub whoami' -l repo -x -d 'Show what you may do there.'
 complete -c sealoshub -n '__sealoshub_at sealoshub whoami' -l offline -d 'Ask nobody; say what is stored here.'
 complete -c sealoshub -n '__sealoshub_at sealoshub whoami' -l authfile -r -F -d 'The one credential file to use.'
 complete -c sealoshub -n '__sealoshub_at sealoshub whoami' -l plain-http -d 'Speak HTTP; needed only if the host is not this machine.'

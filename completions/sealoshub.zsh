@@ -37,6 +37,8 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub logout --output"|"sealoshub logout -o")
       compadd -- text json; return ;;
+    ("sealoshub whoami --repo")
+      _message value; return ;;
     ("sealoshub whoami --authfile")
       _files; return ;;
     ("sealoshub whoami --ca-file")
@@ -267,7 +269,7 @@ _sealoshub() {
       : ;;
     ("sealoshub whoami")
       commands=()
-      options=('--offline:Ask nobody; say what is stored here.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--repo:Show what you may do there.' '--offline:Ask nobody; say what is stored here.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub push")
       commands=()

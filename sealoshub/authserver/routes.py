@@ -29,6 +29,7 @@ from sealoshub.authserver.exchange import (
     as_unavailable,
 )
 from sealoshub.authserver.keys import jwks
+from sealoshub.authserver.memberships import Memberships
 from sealoshub.authserver.request import RequestRefusedError, parse_authorization
 from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
 
@@ -74,6 +75,7 @@ def application(around: Surroundings) -> Starlette:
             Route("/healthz", routes.healthz, methods=["GET"]),
             Route("/readyz", routes.readyz, methods=["GET"]),
             Route("/v1/whoami", routes.whoami, methods=["GET"]),
+            Route("/v1/organizations", routes.organizations, methods=["GET"]),
             Route("/v1/explain", routes.explain, methods=["GET"]),
             Route("/v1/logins", routes.logins, methods=["GET", "POST"]),
             Route("/v1/logins/self", routes.logout, methods=["DELETE"]),
@@ -96,6 +98,7 @@ class _Routes:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._exchange = around.exchange
+        self._memberships = None if around.api is None else Memberships(around.api)
 
     # ------------------------------------------------------------------ for machines
     async def jwks(self, request: Request) -> Response:
@@ -137,6 +140,15 @@ class _Routes:
             content["login"] = _shown(proved.login, proved)
             content["expires"] = _text(proved.login.ends)
         return _response(reply.success(content))
+
+    async def organizations(self, request: Request) -> Response:
+        """`GET /v1/organizations`: where the caller has which role; null to a limited token."""
+        proved = await self._prove(request)
+        if self._memberships is None:
+            raise NotFoundError("this hub knows no organisations")
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await self._memberships.of(proved)
+        return _response(reply.success({"organizations": found}))
 
     async def explain(self, request: Request) -> Response:
         """`GET /v1/explain?verb=&repository=&as=&group=`: may he, by which rule, or whom to ask."""

@@ -170,6 +170,7 @@ def _client(target: Reference, authfile: Path | None, tls: session.Tls, out: Out
     stored = session.stored_for(target.host, target.repository, places, out)
     if stored is not None:
         out.detail(f"as {stored.account or 'the user of a token'} ({stored.location})")
+        session.warn_of_end(target.host, session.known_end(target.host, stored), out)
     return session.registry_client(target.host, stored, tls, out)
 
 

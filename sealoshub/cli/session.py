@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealoshub import credentials
-from sealoshub.cli.output import is_terminal
+from sealoshub.cli.output import is_terminal, moment, remaining
 from sealoshub.credentials import ledger
-from sealoshub.errors import AuthenticationError, UsageError
+from sealoshub.errors import AuthenticationError, InvalidInputError, UsageError
+from sealoshub.kube import expiry
 
 if TYPE_CHECKING:
     from sealoshub.cli.output import Output
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from sealoshub.kube.cluster import Cluster
     from sealoshub.kube.kubeconfig import ClusterCredential
     from sealoshub.registry.client import Client
+
+WARNED_BEFORE: Final = timedelta(days=3)  # the end of a login
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +142,16 @@ def stored_for(
 
 
 def required_for(
-    host: str, repository: str | None, places: Places, out: Output
+    host: str, repository: str | None, places: Places, out: Output, *, warn: bool = True
 ) -> StoredCredential:
     """Find the stored credential for *host*, without which there is nothing to ask.
+
+    Args:
+        host: `name[:port]`.
+        repository: `org/repo`, for which there may be a credential of its own.
+        places: Where credentials lie.
+        out: Is told what is strange about them.
+        warn: Tell too that the login soon runs out.
 
     Raises:
         AuthenticationError: There is none.
@@ -150,4 +161,44 @@ def required_for(
         raise AuthenticationError(
             f"not logged in to {host}", hint=f"Log in with `sealoshub login {host}`."
         )
+    if warn:
+        warn_of_end(host, known_end(host, stored), out)
     return stored
+
+
+def known_end(host: str, stored: StoredCredential) -> datetime | None:
+    """Return when *stored* ends, as far as this machine knows without asking anybody.
+
+    A refresh token does not say it itself. The list of logins has what the hub said when it was
+    asked last; it is about *stored* if that lies where this program put it.
+    """
+    own = None if stored.is_refresh_token else expiry.of_token(stored.secret.reveal())
+    if own is not None:
+        return own
+    try:
+        logins = ledger.read(ledger_file())
+    except InvalidInputError:  # a list that nobody asked for stops no command
+        return None
+    ends = (
+        login.expires
+        for login in logins
+        if login.host == host and stored.location in login.locations
+    )
+    return next(ends, None)
+
+
+def warn_of_end(host: str, end: datetime | None, out: Output, *, asked: bool = False) -> None:
+    """Note that the login to *host* runs out within three days.
+
+    Args:
+        host: Where it is good.
+        end: When it ends; None if nobody knows.
+        out: Is told.
+        asked: The hub said so now, and not only when this machine asked it last.
+    """
+    if end is None or end - datetime.now(UTC) > WARNED_BEFORE:
+        return
+    left = remaining(end)
+    state = "is over" if left == "over" else f"ends in {left} ({moment(end)})"
+    doubt = "" if asked else " as far as is known here; `sealoshub whoami` asks the hub"
+    out.note(f"the login to {host} {state}{doubt}; `sealoshub login {host}` renews it")

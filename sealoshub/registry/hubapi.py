@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; thousands of logins
 _LOGINS: Final = "/v1/logins"
 _EXPLAIN: Final = "/v1/explain"
+_ORGANIZATIONS: Final = "/v1/organizations"
 _NOWHERE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
@@ -157,6 +158,27 @@ def revoke_login(client: Client, login_id: str) -> None:
     """
     path = f"{_LOGINS}/{quote(login_id, safe='')}"
     _answered(client, "DELETE", path, f"a login {login_id}")
+
+
+def organizations(client: Client) -> list[tuple[str, str]] | None:
+    """Return the name of each organisation one has a role in, and the strongest role there.
+
+    Returns:
+        None if the hub does not tell it to this login, which is limited to some scopes.
+
+    Raises:
+        AuthenticationError: The hub does not accept the login any more.
+        NotFoundError: The server knows no organisations.
+        UnavailableError: The server cannot be reached or cannot serve now.
+    """
+    found = _answered(client, "GET", _ORGANIZATIONS, "organizations").get("organizations")
+    if not isinstance(found, list):
+        return None
+    return [
+        (failure.clean(str(entry.get("name") or "")), failure.clean(str(entry.get("role") or "")))
+        for entry in found
+        if isinstance(entry, dict)
+    ]
 
 
 def explain(

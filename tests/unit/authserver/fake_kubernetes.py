@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 OWN_TOKEN: Final = "own-token-of-the-token-server"
 LOGINS: Final = "/apis/imagehub.sealos.io/v1/namespaces/imagehub-system/logins"
 REPOSITORIES: Final = "/apis/imagehub.sealos.io/v1/repositories"
+ORGANIZATIONS = "/apis/imagehub.sealos.io/v1/organizations"
 API_AUDIENCE: Final = "https://kubernetes.default.svc"
 _POLL: Final = 0.02  # seconds between two looks of a watch
 
@@ -235,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, {"kind": "Status", "status": "Success"})
             elif path in fake.objects:
                 self._send(200, fake.objects[path])
-            elif path in {LOGINS, REPOSITORIES}:
+            elif path in {LOGINS, REPOSITORIES, ORGANIZATIONS}:
                 self._list(path, query)
             else:
                 self._status(404, "not found")

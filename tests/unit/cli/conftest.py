@@ -12,6 +12,7 @@ from sealoshub.cli import session
 from sealoshub.cli.tree import app
 from sealoshub.errors import NotFoundError
 from sealoshub.kube import ApplyResult, UserInfo
+from sealoshub.registry import hubapi
 from sealoshub.registry.auth import Credential
 from sealoshub.registry.login import LoginResult
 from sealoshub.secret import Secret
@@ -166,5 +167,6 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
         return FakeClient(found.hub, host, credential)
 
     monkeypatch.setattr(session, "registry_client", registry_client)
+    monkeypatch.setattr(hubapi, "organizations", lambda _: [("team", "owner")])
     monkeypatch.setattr(session, "open_cluster", lambda _: found.cluster)
     return found
