@@ -312,6 +312,9 @@ class Bars:
         self._all = self._progress.add_task(clean(title), total=total)
         self._tasks: dict[str, TaskID] = {}
         self._done: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Show them; apart from making them, so that whoever is interrupted here can close."""
         self._progress.start()
 
     def update(self, key: str, label: str, done: int, total: int, *, finished: bool) -> None:

@@ -121,6 +121,7 @@ class OnTerminal:
         match event:
             case Started():
                 self._bars = output.Bars(event.reference, event.size)
+                self._bars.start()
             case BlobProgress() if self._bars is not None:
                 self._bars.update(
                     event.digest.text,
