@@ -106,6 +106,8 @@ def tools(env: Mapping[str, str]) -> Sequence[Tool]:
         debian("skopeo"),
         debian("buildah"),
         debian("podman"),
+        debian("zsh"),
+        debian("fish"),
         go("etcd", _KUBERNETES, "go.etcd.io/etcd/server/v3", "half a minute"),
         kubernetes("kube-apiserver", package="k8s.io/kubernetes/cmd/kube-apiserver"),
         kubernetes("kubectl", package="k8s.io/kubernetes/cmd/kubectl"),
