@@ -92,8 +92,9 @@ def terminal(
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     # setsid --ctty: only then does Ctrl-C reach the program, and /dev/tty is this terminal.
+    # env --default-signal: what runs in the background, as CI may, begins with SIGINT ignored.
     process = subprocess.Popen(
-        ["setsid", "--ctty", SEALOSHUB, *map(str, arguments)],
+        ["setsid", "--ctty", "env", "--default-signal=INT", SEALOSHUB, *map(str, arguments)],
         stdin=slave,
         stdout=slave,
         stderr=slave,
