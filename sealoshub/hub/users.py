@@ -14,7 +14,7 @@ from sealoshub.errors import NotFoundError, SealosHubError, UsageError
 from sealoshub.hub import settings as hub_settings
 from sealoshub.hub.api import pki
 from sealoshub.hub.paths import write_private
-from sealoshub.imagehub.names import API_VERSION
+from sealoshub.imagehub.names import API_VERSION, USER_NAMESPACE
 from sealoshub.kube import ConflictError, kubeconfig
 from sealoshub.kube.cluster import Cluster
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 ADMIN: Final = "admin"
 MASTERS: Final = "system:masters"
-USER_NAMESPACE: Final = "user-system"
 YEAR: Final = 365 * 24 * 3600  # seconds
 ORGANIZATION_SECONDS: Final = 20.0  # the controller takes well under one
 
