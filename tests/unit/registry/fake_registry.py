@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -111,6 +112,7 @@ class FakeRegistry:
         self.blobs: dict[str, dict[str, bytes]] = {}
         self.manifests: dict[str, dict[str, tuple[str, bytes]]] = {}
         self.uploads: dict[str, bytearray] = {}
+        self.identities = itertools.count(1)
         self.tokens: dict[str, dict[str, Any]] = {}
         self.revoked: list[str] = []
         self.lock = threading.RLock()
@@ -450,7 +452,7 @@ class _Handler(BaseHTTPRequestHandler):
                 blobs[mounted] = source[mounted]
                 self.answer(201, self._digest_headers(mounted))
                 return
-            identity = f"id{len(self.owner.seen)}"
+            identity = f"id{next(self.owner.identities)}"
             self.owner.uploads[identity] = bytearray()
             self.answer(202, {"Location": self._location(name, identity), "Range": "0-0"})
             return
