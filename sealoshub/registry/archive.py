@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.registry.failure import clean
+from sealoshub.registry.image import FileRegion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,30 +122,6 @@ def walk(file: HeaderFile) -> Iterator[tarfile.TarInfo]:
             yield member
 
 
-class Window:
-    """A part of an open file, read without moving anybody else's position.
-
-    Args:
-        descriptor: Of the open file.
-        start: First byte.
-        size: Bytes.
-    """
-
-    def __init__(self, descriptor: int, start: int, size: int) -> None:
-        self._descriptor = descriptor
-        self._position = start
-        self._end = start + size
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most *size* bytes; none at the end."""
-        block = os.pread(self._descriptor, min(size, self._end - self._position), self._position)
-        self._position += len(block)
-        return block
-
-    def close(self) -> None:
-        """Do nothing: the archive stays open."""
-
-
 class TarStore:
     """The files in a tar.
 
@@ -186,7 +163,7 @@ class TarStore:
         found = self._members.get(path)
         if found is None:
             raise NotFoundError(f"{self.name}: {path} is missing")
-        return Window(self._file.fileno(), *found)
+        return FileRegion(self._file.fileno(), *found)
 
     def close(self) -> None:
         """Close the archive."""

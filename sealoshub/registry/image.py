@@ -8,11 +8,12 @@ and the last block of a blob is given out only after its digest was right.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from sealoshub.errors import InvalidInputError
+from sealoshub.errors import InvalidInputError, SealosHubError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
 from sealoshub.registry.failure import clean
 
@@ -33,6 +34,41 @@ class Readable(Protocol):
 
     def close(self) -> None:
         """Give the file back."""
+
+
+class FileRegion:
+    """A part of a regular file, read without moving anybody else's position.
+
+    What :attr:`Blob.open` returns is one wherever the content lies in a plain file, so that a
+    sender may hand `descriptor`, `start` and `size` to `sendfile` instead of reading.
+    The bytes are not compared with anything: that is what :class:`VerifiedReader` is for.
+
+    Args:
+        descriptor: Of the open file.
+        start: First byte of the part.
+        size: Bytes of the part.
+        owned: Close the descriptor at :meth:`close`; otherwise it belongs to an archive.
+    """
+
+    def __init__(self, descriptor: int, start: int, size: int, *, owned: bool = False) -> None:
+        self.descriptor = descriptor
+        self.start = start
+        self.size = size
+        self._position = start
+        self._owned = owned
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most *size* bytes; none at the end."""
+        left = self.start + self.size - self._position
+        block = os.pread(self.descriptor, min(size, left), self._position)
+        self._position += len(block)
+        return block
+
+    def close(self) -> None:
+        """Close the file if it is ours."""
+        if self._owned:
+            self._owned = False
+            os.close(self.descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +158,13 @@ class Blob:
 
     Args:
         descriptor: What it should be.
-        open: Opens it at its beginning.
+        open: Opens it at its beginning; a :class:`FileRegion` if it lies in a plain file.
+        plain: The same content before it was compressed, where that is at hand.
     """
 
     descriptor: Descriptor
     open: Callable[[], Readable]
+    plain: Blob | None = None
 
     @property
     def digest(self) -> Digest:
@@ -164,6 +202,40 @@ class Blob:
             InvalidInputError: As :meth:`blocks`.
         """
         return b"".join(self.blocks())
+
+
+class StaleDigestError(SealosHubError):
+    """A remembered digest is not that of the content; :meth:`Pending.resolve` knows better now."""
+
+
+def unwatched(done: int) -> None:
+    """Watch nothing: the default of :meth:`Pending.resolve`."""
+
+
+class Pending(Protocol):
+    """A layer that is compressed first, and whose digest is known only then."""
+
+    @property
+    def digest(self) -> Digest:
+        """The digest before compression (`diff_id`): what to call it meanwhile."""
+
+    @property
+    def size(self) -> int:
+        """Bytes before compression."""
+
+    def resolve(self, watch: Callable[[int], None] = unwatched) -> Blob:
+        """Return the layer as it will be pushed; from any thread, compressed at most once.
+
+        If its digest is remembered from an earlier time, nothing is compressed before the blob is
+        opened. Should the memory prove wrong then, `open` raises :class:`StaleDigestError`, and a
+        second call returns the true blob.
+
+        Args:
+            watch: Told how many bytes have been read, again and again; may raise to end it.
+
+        Raises:
+            InvalidInputError: The content is damaged, or there is no room for the result.
+        """
 
 
 class VerifiedReader:

@@ -18,13 +18,17 @@ from sealoshub.registry.image import (
     MAX_MANIFEST,
     Blob,
     Descriptor,
+    FileRegion,
     Manifest,
     Readable,
     parse_object,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sealoshub.reference import Digest
+    from sealoshub.registry.image import Pending
 
 MAX_DEPTH: Final = 4  # indexes within indexes; buildx makes 2
 MAX_MANIFESTS: Final = 1000
@@ -53,14 +57,19 @@ class Contents:
     """An image, read and checked, its blobs not yet.
 
     Args:
-        manifests: Children before parents; the last is the root.
+        manifests: Children before parents; the last is the root. While there is something pending
+            they are what *build* makes, and these only say how many there will be.
         blobs: Distinct, without foreign layers.
         names: What the layout calls the image.
+        pending: Layers that are compressed first.
+        build: Makes the manifests of the blobs of *pending*, in its order.
     """
 
     manifests: tuple[Manifest, ...]
     blobs: tuple[Blob, ...]
     names: tuple[str, ...]
+    pending: tuple[Pending, ...] = ()
+    build: Callable[[Sequence[Blob]], tuple[Manifest, ...]] | None = None
 
 
 class DirectoryStore:
@@ -105,10 +114,11 @@ class DirectoryStore:
             raise NotFoundError(f"{self.name}: {path} is missing")
         file = self._root / PurePosixPath(path)
         try:
-            # Unbuffered: blocks are large. Non-blocking: should it have become a pipe meanwhile.
-            return os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0)
+            # Non-blocking: should it have become a pipe meanwhile.
+            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as exc:
             raise InvalidInputError(f"{file}: {exc.strerror}") from exc
+        return FileRegion(descriptor, 0, os.fstat(descriptor).st_size, owned=True)
 
     def close(self) -> None:
         """Nothing is held open."""

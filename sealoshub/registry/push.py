@@ -9,14 +9,14 @@ import contextlib
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 
 from sealoshub.errors import ContentRefusedError, InvalidInputError
 from sealoshub.reference import Digest, Reference, is_tag
 from sealoshub.registry import failure
-from sealoshub.registry.image import MAX_MANIFEST
+from sealoshub.registry.image import MAX_MANIFEST, Blob, StaleDigestError
 from sealoshub.registry.transfer import BlobState, BlobTransfer, StoppedError
 from sealoshub.registry.upload import Repository
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from sealoshub.registry.client import Client
-    from sealoshub.registry.image import Blob, Descriptor, Manifest
+    from sealoshub.registry.image import Descriptor, Manifest, Pending
     from sealoshub.registry.source import ImageSource
+
+_Sized = TypeVar("_Sized", "Blob", "Blob | Pending")
 
 JOBS: Final = 6  # what skopeo and podman use; more only helps with many tiny blobs
 GRACE: Final = 5.0  # seconds that open uploads get to be cancelled before they are left alone
@@ -38,7 +40,7 @@ class Started:
     Args:
         reference: Where to.
         blobs: How many distinct blobs.
-        size: Bytes of all blobs.
+        size: Bytes of all blobs; before compression, of those that are compressed first.
         manifests: How many manifests.
     """
 
@@ -65,6 +67,25 @@ class BlobProgress:
     state: BlobState
     done: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compressing:
+    """A layer is compressed, before it has a digest and becomes a blob of the same push.
+
+    Args:
+        diff_id: Its digest before compression.
+        done: Bytes read.
+        total: Bytes to read.
+        blob: What it has become, at the end; its first :class:`BlobProgress` comes next.
+        blob_size: Bytes of that.
+    """
+
+    diff_id: Digest
+    done: int
+    total: int
+    blob: Digest | None = None
+    blob_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +128,7 @@ class PushResult:
     uploaded: int
 
 
-Event = Started | BlobProgress | ManifestPushed | PushResult
+Event = Started | Compressing | BlobProgress | ManifestPushed | PushResult
 
 
 def push(  # noqa: PLR0913  # one keyword per option of the command line
@@ -124,7 +145,7 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
 
     Args:
         client: Of the host of *reference*.
-        image: What.
+        image: What. Its manifests are read only after its pending layers have been sent.
         reference: Where to; its tag is the first one, its digest must be the image's.
         tags: Further tags.
         jobs: Blobs under way at once.
@@ -144,23 +165,20 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     bad = [tag for tag in wanted if not is_tag(tag)]
     if bad:
         raise InvalidInputError(f"{bad[0]!r} is not a tag")
-    root = image.root.descriptor
-    if reference.digest is not None and reference.digest != root.digest:
+    if reference.digest is not None and reference.digest != image.root.descriptor.digest:
+        # With layers to compress this takes a while, but pushing first would be worse.
         raise InvalidInputError(
-            f"{image.name} is {root.digest}, not {reference.digest}",
+            f"{image.name} is {image.root.descriptor.digest}, not {reference.digest}",
             hint="Leave the digest away, or push the image it belongs to.",
         )
     push_ = _Push(Repository(client, reference.repository), jobs, tuple(mount_from), events)
+    todo: tuple[Blob | Pending, ...] = (*image.blobs, *image.pending)
     push_.tell(
-        Started(
-            str(reference),
-            len(image.blobs),
-            sum(blob.size for blob in image.blobs),
-            len(image.manifests),
-        )
+        Started(str(reference), len(todo), sum(each.size for each in todo), image.manifest_count)
     )
     client.ping()
-    push_.send_blobs(image.blobs)
+    push_.send_blobs(todo)
+    root = image.root.descriptor
     for manifest in image.manifests[:-1]:
         push_.send_manifest(image, manifest, None)
     for tag in wanted or (None,):
@@ -201,7 +219,7 @@ class _Push:
 
     # ------------------------------------------------------------------ blobs
 
-    def send_blobs(self, blobs: Iterable[Blob]) -> None:
+    def send_blobs(self, blobs: Iterable[Blob | Pending]) -> None:
         """Bring *blobs* into the repository, the smallest beside the largest."""
         stop = threading.Event()
         queue = deque(interleave(blobs))
@@ -227,15 +245,38 @@ class _Push:
         if errors:
             raise errors[0]
 
-    def _work(self, queue: deque[Blob], stop: threading.Event, errors: list[BaseException]) -> None:
+    def _work(
+        self, queue: deque[Blob | Pending], stop: threading.Event, errors: list[BaseException]
+    ) -> None:
         while not stop.is_set():
             try:
-                self._send_blob(queue.popleft(), stop)
+                item = queue.popleft()
+                if isinstance(item, Blob):
+                    self._send_blob(item, stop)
+                else:
+                    self._send_pending(item, stop)
             except (IndexError, StoppedError):
                 return  # nothing left, or nothing wanted
             except BaseException as exc:  # noqa: BLE001  # raised again in the caller's thread
                 errors.append(exc)
                 stop.set()
+
+    def _send_pending(self, pending: Pending, stop: threading.Event) -> None:
+        try:
+            self._send_blob(self._resolve(pending, stop), stop)
+        except StaleDigestError:
+            # The remembered digest was wrong, and is forgotten now.
+            self._send_blob(self._resolve(pending, stop), stop)
+
+    def _resolve(self, pending: Pending, stop: threading.Event) -> Blob:
+        def watch(done: int) -> None:
+            if stop.is_set():
+                raise StoppedError("stopped")
+            self.tell(Compressing(pending.digest, done, pending.size))
+
+        blob = pending.resolve(watch)
+        self.tell(Compressing(pending.digest, pending.size, pending.size, blob.digest, blob.size))
+        return blob
 
     def _send_blob(self, blob: Blob, stop: threading.Event) -> None:
         descriptor = blob.descriptor
@@ -340,7 +381,7 @@ class _Push:
         )
 
 
-def interleave(blobs: Iterable[Blob]) -> list[Blob]:
+def interleave(blobs: Iterable[_Sized]) -> list[_Sized]:
     """Order *blobs* largest, smallest, second largest, second smallest and so on.
 
     The long ones start early, the short ones fill the other connections meanwhile.

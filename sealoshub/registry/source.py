@@ -14,8 +14,8 @@ from sealoshub.registry.layout import DirectoryStore
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sealoshub.registry.image import Blob, Manifest
-    from sealoshub.registry.layout import Store
+    from sealoshub.registry.image import Blob, Manifest, Pending
+    from sealoshub.registry.layout import Contents, Store
 
 _PREFIX: Final = re.compile(r"(oci|oci-archive):(?!//)(.*)", re.DOTALL)
 # Known to other programs: better an honest answer than "no such file".
@@ -28,19 +28,21 @@ _SUPPORTED: Final = "Supported are oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME]
 class ImageSource:
     """An image that can be pushed, open until the end of the `with` block.
 
-    It is a class because it holds the archive open.
+    It is a class because it holds the archive open, and because its manifests may depend on layers
+    that are compressed while they are pushed.
 
     Args:
         store: Where its files lie.
-        ref: Which image of several; None for the only one.
+        contents: What was read there.
     """
 
-    def __init__(self, store: Store, ref: str | None) -> None:
+    def __init__(self, store: Store, contents: Contents) -> None:
         self._store = store
-        contents = layout.read_layout(store, ref)
-        self.manifests: tuple[Manifest, ...] = contents.manifests
-        self.blobs: tuple[Blob, ...] = contents.blobs
+        self._contents = contents
+        self._built: tuple[tuple[Blob, ...], tuple[Manifest, ...]] = ((), contents.manifests)
         self.names: tuple[str, ...] = contents.names
+        self.pending: tuple[Pending, ...] = contents.pending
+        self.manifest_count = len(contents.manifests)
 
     @property
     def name(self) -> str:
@@ -48,16 +50,42 @@ class ImageSource:
         return self._store.name
 
     @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """The manifests, children before parents; completes the image first."""
+        return self._complete()[1]
+
+    @property
     def root(self) -> Manifest:
-        """The manifest or index that is the image."""
+        """The manifest or index that is the image; completes the image first."""
         return self.manifests[-1]
 
     @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """The distinct blobs whose digest is known: all of them, once the image is complete."""
+        return (*self._contents.blobs, *self._built[0])
+
+    @property
     def size(self) -> int:
-        """Bytes of all distinct blobs and manifests."""
-        return sum(blob.size for blob in self.blobs) + sum(
-            len(manifest.content) for manifest in self.manifests
-        )
+        """Bytes of all distinct blobs and manifests; completes the image first."""
+        manifests = sum(len(manifest.content) for manifest in self.manifests)
+        return manifests + sum(blob.size for blob in self.blobs)
+
+    def complete(self) -> None:
+        """Compress what is still pending, so that every digest is known.
+
+        Raises:
+            InvalidInputError: A layer is damaged, or there is no room for the result.
+        """
+        self._complete()
+
+    def _complete(self) -> tuple[tuple[Blob, ...], tuple[Manifest, ...]]:
+        build = self._contents.build
+        if build is not None:
+            # Asked again each time: a remembered digest can prove wrong while it is pushed.
+            blobs = tuple(pending.resolve() for pending in self.pending)
+            if [blob.digest for blob in blobs] != [blob.digest for blob in self._built[0]]:
+                self._built = (blobs, build(blobs))
+        return self._built
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +130,7 @@ def open_image(source: str) -> ImageSource:
     store = _open_store(path)
     try:
         _demand_layout(store)
-        return ImageSource(store, ref)
+        return ImageSource(store, layout.read_layout(store, ref))
     except BaseException:
         store.close()
         raise
