@@ -257,10 +257,10 @@ _sealoshub() {
     esac
     case "$where" in
         "sealoshub") words="login logout whoami push apply get search org repo token explain doctor hub credential-helper completion --version --help -h" ;;
-        "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub whoami") words="--repo --offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" files=yes ;;
+        "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub whoami") words="--repo --offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub get") words="orgs repos images datapacks --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub search") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
@@ -273,13 +273,13 @@ _sealoshub() {
         "sealoshub repo") words="public private delete --help -h" ;;
         "sealoshub repo public") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub repo private") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub repo delete") words="--content --authfile --plain-http --ca-file --insecure-skip-tls-verify --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub repo delete") words="--content --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub token") words="create list revoke --help -h" ;;
-        "sealoshub token create") words="--name -n --ttl --scope --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub token list") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub token revoke") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub explain") words="pull push delete --as --as-group --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub doctor") words="--kubeconfig -k --context --authfile --plain-http --ca-file --insecure-skip-tls-verify --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub token create") words="--name -n --ttl --scope --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub token list") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub token revoke") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub explain") words="pull push delete --as --as-group --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub doctor") words="--kubeconfig -k --context --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub") words="up down status manifests auth-server controller user --help -h" ;;
         "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --output -o --quiet -q --help -h" ;;
         "sealoshub hub down") words="--data --output -o --quiet -q --help -h" ;;

@@ -37,7 +37,7 @@ class DryRun(StrEnum):
 def apply(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="Files, directories, or - for standard input."),
+        typer.Argument(metavar="FILE", help="Files, directories, or - for standard input."),
     ] = None,
     *,
     filename: Annotated[
@@ -64,6 +64,10 @@ def apply(
     """Apply organizations, repositories, images and data packs.
 
     Every document is checked before the first is sent; the faults of all are shown together.
+
+    Example: sealoshub apply -f organization.yaml --wait 30s
+
+    Example: sealoshub get images team/app -o yaml | sealoshub apply --dry-run server -
     """
     out = Output("apply", format_, quiet=quiet, verbose=verbose)
     names = [*(files or []), *(filename or [])]

@@ -61,7 +61,14 @@ class Node:
 def completion(
     shell: Annotated[Shell, typer.Argument(help="For which shell.")],
 ) -> None:
-    """Print a completion script, for example: source <(sealoshub completion bash)."""
+    """Print a completion script for bash, zsh or fish.
+
+    It completes without starting the program.
+
+    Example: source <(sealoshub completion bash)
+
+    Example: sealoshub completion fish > ~/.config/fish/completions/sealoshub.fish
+    """
     sys.stdout.write(script(shell))
 
 

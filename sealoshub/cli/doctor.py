@@ -10,6 +10,7 @@ import typer
 
 from sealoshub.cli import options, session
 from sealoshub.cli.output import Format, Output
+from sealoshub.credentials.program import HelperMissingError
 from sealoshub.errors import AuthenticationError, SealosHubError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 def doctor(
     host: Annotated[
         str | None,
-        typer.Argument(metavar="[HOST]", help="The hub. Default: the one you are logged in to."),
+        typer.Argument(metavar="HOST", help="The hub. Default: the one you are logged in to."),
     ] = None,
     *,
     kubeconfig: options.KubeconfigOption = None,
@@ -35,6 +36,7 @@ def doctor(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: options.OutputOption = Format.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -43,6 +45,8 @@ def doctor(
 
     Nothing is changed and no secret is shown. Ends with the exit code of the first step that
     failed; a warning is no failure.
+
+    Example: sealoshub doctor hub.example.com
     """
     from sealoshub.registry import diagnose  # noqa: PLC0415  # httpx: 100 ms
     from sealoshub.registry.transport import tls_context  # noqa: PLC0415  # as above
@@ -50,10 +54,13 @@ def doctor(
     out = Output("doctor", format_, quiet=quiet, verbose=verbose)
     name = session.chosen_host(host)
     trust = tls_context(str(ca_file) if ca_file else None, insecure_skip_tls_verify=insecure)
-    stored, credential = _credential(name, authfile, out)
-    tls = session.Tls(plain_http, ca_file, insecure)
+    # First: one that hangs is waited for once.
+    helpers = _helpers(name, authfile)
+    stored, credential = _credential(name, authfile, helpers, out)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with session.registry_client(name, stored, tls, out, retry_seconds=5) as client:
         steps = list(diagnose.examine(client, trust, credential, plain_http=plain_http))
+    steps += helpers
     steps.append(_cluster(kubeconfig, context, out))
     first = next((step.error for step in steps if step.error is not None), None)
     data: dict[str, object] = {"host": name, "steps": [_data(step) for step in steps]}
@@ -67,11 +74,14 @@ def doctor(
 
 
 def _credential(
-    host: str, authfile: Path | None, out: Output
+    host: str, authfile: Path | None, helpers: list[Step], out: Output
 ) -> tuple[StoredCredential | None, Step]:
     """Find the stored credential and say where it lies."""
     from sealoshub.registry.diagnose import Step, failed  # noqa: PLC0415  # httpx: 100 ms
 
+    broken = next((step.error for step in helpers if step.error is not None), None)
+    if broken is not None and broken.code != HelperMissingError.code:
+        return None, failed("credential", broken)
     try:
         stored = session.required_for(host, None, options.credential_places(authfile), out)
     except SealosHubError as exc:
@@ -83,6 +93,30 @@ def _credential(
         repair = f"chmod 600 {stored.location}"
         return stored, Step("credential", "warning", f"{detail}; others may read it", repair)
     return stored, Step("credential", "ok", detail)
+
+
+def _helpers(host: str, authfile: Path | None) -> list[Step]:
+    """Try the credential helpers that the files name, because every stock client will."""
+    from sealoshub.credentials import checkup  # noqa: PLC0415  # runs programs, for this alone
+    from sealoshub.registry.diagnose import Step, failed  # noqa: PLC0415  # httpx: 100 ms
+
+    try:
+        tried = checkup.check(host, options.credential_places(authfile), checkup.SECONDS)
+    except SealosHubError as exc:
+        return [failed("helper", exc)]
+    steps = []
+    for each in tried:
+        if each.error is None:
+            detail = f"{each.helper}, {each.named_in}: {each.found}"
+            steps.append(Step("helper", "ok", detail))
+        elif each.server is None:
+            # It is asked for other hosts only, so this hub does without it.
+            detail = f"{each.error.message}; {each.named_in} wants it for other hosts"
+            steps.append(Step("helper", "warning", detail, each.repair))
+        else:
+            detail = f"{each.error.message}; {each.named_in} wants it for {host}"
+            steps.append(Step("helper", "failed", detail, each.repair, each.error))
+    return steps or [Step("helper", "skipped", "the credential files name no credential helper")]
 
 
 def _is_readable_by_others(location: str) -> bool:

@@ -57,15 +57,16 @@ def explain(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: options.OutputOption = Format.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Say whether you may pull, push or delete, and which rule says so; else whom to ask.
 
-    Ends with 0 if it is allowed and with 4 if it is not:
+    Ends with 0 if it is allowed and with 4 if it is not.
 
-    sealoshub explain push hub.example.com/team/app --as bob
+    Example: sealoshub explain push hub.example.com/team/app --as bob
     """
     from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
 
@@ -75,7 +76,7 @@ def explain(
     target = Reference.parse(reference)
     places = options.credential_places(authfile)
     stored = session.required_for(target.host, target.repository, places, out)
-    tls = session.Tls(plain_http, ca_file, insecure)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with session.registry_client(target.host, stored, tls, out, retry_seconds=20) as client:
         found = hubapi.explain(client, action, target.repository, user, group or [])
     place = f"{target.host}/{target.repository}"

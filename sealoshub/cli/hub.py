@@ -74,13 +74,16 @@ def up(
         str | None, typer.Option(metavar="NAME", help="Name of the hub when not on localhost.")
     ] = None,
     registry_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Default: 5000; 0 takes a free one.")
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Default: 5000; 0 takes a free one."),
     ] = None,
     auth_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of the token server. Default: 5001.")
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Of the token server. Default: 5001."),
     ] = None,
     api_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of the embedded API. Default: 5002.")
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Of the embedded API. Default: 5002."),
     ] = None,
     cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TLS certificate (PEM) of the hub.")
@@ -93,6 +96,10 @@ def up(
 
     Returns when every part is healthy; the hub goes on in the background until `hub down`.
     Settings are remembered: the next `hub up` needs no options.
+
+    Example: sealoshub hub up --user alice
+
+    Example: sealoshub hub up --kubeconfig ~/.kube/config
     """
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
@@ -124,7 +131,10 @@ def down(
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
 ) -> None:
-    """Stop the hub. Images, resources and users stay for the next `hub up`."""
+    """Stop the hub. Images, resources and users stay for the next `hub up`.
+
+    Example: sealoshub hub down
+    """
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
     out = Output("hub down", output, quiet)
@@ -141,7 +151,10 @@ def status(
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what runs. Ends with 0 if the hub is healthy, else with 1."""
+    """Show what runs. Ends with 0 if the hub is healthy, else with 1.
+
+    Example: sealoshub hub status
+    """
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
     out = Output("hub status", output, quiet)
@@ -167,7 +180,9 @@ def user_add(
         bool,
         typer.Option("--token", help="A ServiceAccount with a token, not a client certificate."),
     ] = False,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Life of the credential.")] = 365,
+    days: Annotated[
+        int, typer.Option(metavar="N", min=1, max=3650, help="Life of the credential.")
+    ] = 365,
     out_file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Kubeconfig to write.")
     ] = None,
@@ -179,6 +194,8 @@ def user_add(
 
     With the embedded API a client certificate, which may carry groups; with --token, and on an
     existing cluster, a ServiceAccount in the namespace user-system.
+
+    Example: sealoshub hub user add bob --group developers
     """
     from sealoshub.hub import users  # noqa: PLC0415  # heavy
 
@@ -196,7 +213,10 @@ def user_add(
 
 @app.command()
 def manifests() -> None:
-    """Print the resources, roles and admission policies: `… | kubectl apply -f -`."""
+    """Print the resources, roles and admission policies of a hub, for kubectl.
+
+    Example: sealoshub hub manifests | kubectl apply --server-side -f -
+    """
     from sealoshub.imagehub import install  # noqa: PLC0415  # heavy
 
     typer.echo(install.render(), nl=False)
@@ -206,7 +226,10 @@ def manifests() -> None:
 def auth_server(
     config: Annotated[Path, typer.Option(metavar="FILE", help="Configuration (YAML).")],
 ) -> None:
-    """Run the token server until SIGTERM."""
+    """Run the token server until SIGTERM.
+
+    Example: sealoshub hub auth-server --config /etc/sealoshub/auth-server.yaml
+    """
     from sealoshub.authserver import server  # noqa: PLC0415  # heavy
 
     server.run(config)
@@ -220,13 +243,19 @@ def controller(
         typer.Option(metavar="FILE", help="Default: the ServiceAccount of the pod."),
     ] = None,
     health_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Serve /healthz and /readyz here.")
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Serve /healthz and /readyz here."),
     ] = None,
     leader_election: Annotated[
         bool, typer.Option(help="Let one of several replicas work at a time.")
     ] = True,
 ) -> None:
-    """Run the controller until SIGTERM."""
+    """Run the controller until SIGTERM.
+
+    In a cluster it is its pod's ServiceAccount, elsewhere a kubeconfig says who it is.
+
+    Example: sealoshub hub controller --kubeconfig controller.kubeconfig
+    """
     from sealoshub.imagehub import controller as imagehub_controller  # noqa: PLC0415  # heavy
     from sealoshub.kube.cluster import Cluster  # noqa: PLC0415  # heavy
 

@@ -134,6 +134,7 @@ def login(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     no_exchange: Annotated[
         bool,
         typer.Option("--no-exchange", help="Keep the credential itself, not a short one for it."),
@@ -146,6 +147,12 @@ def login(
 
     With a kubeconfig, only the current user's own credential is sent, once; what is stored is a
     short one that the hub gives for it. Nothing is stored unless the hub accepted it.
+
+    Example: sealoshub login hub.example.com --kubeconfig
+
+    Example: sealoshub login hub.example.com --token-file /var/run/secrets/token
+
+    Example: echo "$PASSWORD" | sealoshub login hub.example.com -u ci --password-stdin
     """
     out = Output("login", format_, quiet=quiet, verbose=verbose)
     name = parse_host(host)
@@ -155,7 +162,7 @@ def login(
         kubeconfig, context, token, token_file, token_stdin, username, password_stdin
     )
     offer = identity.resolve(choice, out)
-    tls = session.Tls(plain_http, ca_file, insecure)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with session.registry_client(name, None, tls, out, retry_seconds=15) as client:
         try:
             result = client.login(offer.account, offer.secret, exchange=not no_exchange)

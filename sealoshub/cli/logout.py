@@ -25,7 +25,7 @@ REVOKE_SECONDS = 10.0  # a hub that is down must not keep anybody logged in here
 def logout(
     host: Annotated[
         str | None,
-        typer.Argument(metavar="[HOST]", help="The hub. Default: the one you are logged in to."),
+        typer.Argument(metavar="HOST", help="The hub. Default: the one you are logged in to."),
     ] = None,
     *,
     all_: Annotated[
@@ -38,11 +38,20 @@ def logout(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: options.OutputOption = Format.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Log out: erase the credential wherever it was stored, and revoke it at the hub."""
+    """Log out: erase the credential wherever it was stored, and revoke it at the hub.
+
+    A hub that cannot be reached does not keep the credential here; the login there then ends by
+    itself.
+
+    Example: sealoshub logout hub.example.com
+
+    Example: sealoshub logout --all
+    """
     out = Output("logout", format_, quiet=quiet, verbose=verbose)
     if all_ and host is not None:
         raise UsageError("--all and a host exclude each other")
@@ -50,7 +59,7 @@ def logout(
     hosts = list(logins) if all_ else [session.chosen_host(host)]
     if not hosts:
         out.note("there is no login to end")
-    tls = session.Tls(plain_http, ca_file, insecure)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     done = []
     for name in hosts:
         places = _all_places(authfile, logins.get(name))

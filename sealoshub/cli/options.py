@@ -35,6 +35,10 @@ InsecureOption = Annotated[
     bool,
     typer.Option("--insecure-skip-tls-verify", help="Do not verify the registry's certificate."),
 ]
+TrustRealmOption = Annotated[
+    bool,
+    typer.Option("--trust-realm", help="Log in at whatever token server the registry names."),
+]
 ContextOption = Annotated[
     str | None,
     typer.Option("--context", metavar="NAME", help="Context to use instead of the current one."),

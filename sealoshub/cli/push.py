@@ -64,7 +64,8 @@ def push(
     kubeconfig: options.KubeconfigOption = None,
     context: options.ContextOption = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, max=64, help="Blobs under way at once.")
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, max=64, help="Blobs under way at once."),
     ] = None,
     digestfile: Annotated[
         Path | None, typer.Option("--digestfile", metavar="FILE", help="Write the digest here.")
@@ -76,6 +77,7 @@ def push(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: Annotated[
         PushFormat, typer.Option("--output", "-o", help="How progress and result are printed.")
     ] = PushFormat.TEXT,
@@ -91,7 +93,7 @@ def push(
     as_json = format_ is not PushFormat.TEXT
     out = Output("push", Format.JSON if as_json else Format.TEXT, quiet=quiet, verbose=verbose)
     target, tags = _target(reference, tag or [], out)
-    tls = session.Tls(plain_http, ca_file, insecure)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     watcher = _watcher(format_, out)
     with open_image(source) as image:
         if dry_run:

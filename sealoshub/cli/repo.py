@@ -100,6 +100,7 @@ def delete(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     kubeconfig: options.KubeconfigOption = None,
     context: options.ContextOption = None,
     format_: options.OutputOption = Format.TEXT,
@@ -119,7 +120,7 @@ def delete(
     path = place.named.path
     # Before anything is deleted: which registry it is must not be a guess.
     host = session.chosen_host(place.host) if content else place.host
-    registry = _Registry(host, authfile, session.Tls(plain_http, ca_file, insecure))
+    registry = _Registry(host, authfile, session.Tls(plain_http, ca_file, insecure, trust_realm))
     deleted: Deleted | None = None
     with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
         missing: NotFoundError | None = None

@@ -30,11 +30,19 @@ WARNED_BEFORE: Final = timedelta(days=3)  # the end of a login
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to speak to a registry."""
+    """How to speak to a registry, and whom to believe.
+
+    Args:
+        plain_http: HTTP, also to a host that is not this machine.
+        ca_file: PEM file of a further authority.
+        insecure_skip_tls_verify: Accept any certificate.
+        trust_realm: Accept any token server that the registry names.
+    """
 
     plain_http: bool = False
     ca_file: Path | None = None
     insecure_skip_tls_verify: bool = False
+    trust_realm: bool = False
 
 
 def registry_client(
@@ -69,6 +77,7 @@ def registry_client(
         plain_http=True if tls.plain_http else None,
         ca_file=str(tls.ca_file) if tls.ca_file else None,
         insecure_skip_tls_verify=tls.insecure_skip_tls_verify,
+        trust_realm=tls.trust_realm,
         on_note=out.note,
         retry=Retry() if retry_seconds is None else Retry(budget=retry_seconds),
     )

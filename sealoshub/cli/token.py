@@ -33,7 +33,7 @@ app = typer.Typer(
 
 HostArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[HOST]", help="The hub. Default: the one you are logged in to."),
+    typer.Argument(metavar="HOST", help="The hub. Default: the one you are logged in to."),
 ]
 
 
@@ -59,21 +59,22 @@ def create(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: options.OutputOption = Format.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Make a token for a script or a cluster, and print it: it is shown this once.
 
-    It is a password in every client and may what you may, within its scopes:
+    It is a password in every client and may what you may, within its scopes.
 
-    sealoshub token create --name ci --ttl 30d --scope repository:team/*:pull
+    Example: sealoshub token create --name ci --ttl 30d --scope repository:team/*:pull
     """
     from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
 
     out = Output("token create", format_, quiet=quiet, verbose=verbose)
     seconds = duration(ttl)
-    tls = session.Tls(plain_http, ca_file, insecure)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with _client(host, authfile, tls, out) as client:
         token, login = hubapi.create_token(client, name, seconds, scope or [])
         end = _moment(login.expires)
@@ -94,15 +95,19 @@ def list_(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: options.OutputOption = Format.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """List your personal tokens and logins; `this` is the one that asks."""
+    """List your personal tokens and logins; `this` is the one that asks.
+
+    Example: sealoshub token list hub.example.com
+    """
     from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
 
     out = Output("token list", format_, quiet=quiet, verbose=verbose)
-    tls = session.Tls(plain_http, ca_file, insecure)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with _client(host, authfile, tls, out) as client:
         found = hubapi.list_logins(client)
         if not found:
@@ -120,11 +125,15 @@ def revoke(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: options.OutputOption = Format.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """End a token or a login. Access tokens made with it end within five minutes."""
+    """End a token or a login. Access tokens made with it end within five minutes.
+
+    Example: sealoshub token revoke 06db32865782d36e729ccd87bd331359
+    """
     from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
 
     out = Output("token revoke", format_, quiet=quiet, verbose=verbose)
@@ -132,7 +141,7 @@ def revoke(
         raise UsageError(
             "this is the token itself; an ID is wanted", hint="See `sealoshub token list`."
         )
-    tls = session.Tls(plain_http, ca_file, insecure)
+    tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with _client(host, authfile, tls, out) as client:
         hubapi.revoke_login(client, login_id)
         out.note(f"revoked {login_id} at {client.host}")

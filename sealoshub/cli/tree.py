@@ -89,7 +89,7 @@ COMMANDS: Final = {
     ),
     "completion": Entry(
         "sealoshub.cli.completion:app",
-        "Print a completion script, for example: source <(sealoshub completion bash).",
+        "Print a completion script for bash, zsh or fish.",
     ),
 }
 

@@ -79,7 +79,7 @@ class Answers:
 def whoami(
     host: Annotated[
         str | None,
-        typer.Argument(metavar="[HOST]", help="The hub. Default: the one you are logged in to."),
+        typer.Argument(metavar="HOST", help="The hub. Default: the one you are logged in to."),
     ] = None,
     *,
     repo: Annotated[
@@ -93,6 +93,7 @@ def whoami(
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
+    trust_realm: options.TrustRealmOption = False,
     format_: options.OutputOption = Format.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -100,6 +101,8 @@ def whoami(
     """Show as whom you are logged in, until when, and where the credential lies.
 
     Also in which organizations you have a role, and with --repo what you may do there.
+
+    Example: sealoshub whoami hub.example.com
 
     Example: sealoshub whoami --repo team/app
     """
@@ -112,7 +115,7 @@ def whoami(
     stored = session.required_for(name, repository, places, out, warn=False)
     found = Answers(HubIdentity())
     if not offline:
-        tls = session.Tls(plain_http, ca_file, insecure)
+        tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
         found = _ask(name, stored, repository, tls, out)
     known = _remembered(name)
     end = found.identity.expires or session.known_end(name, stored)

@@ -48,14 +48,20 @@ def program_name(helper: str) -> str:
     return f"docker-credential-{helper}"
 
 
-def get(helper: str, server: str, search_path: str | None) -> Kept | None:
+def get(helper: str, server: str, search_path: str | None, seconds: float = SECONDS) -> Kept | None:
     """Ask *helper* what it keeps for *server*; None if nothing.
+
+    Args:
+        helper: Name in the configuration file.
+        server: As the protocol writes it.
+        search_path: `PATH`.
+        seconds: How long it may take.
 
     Raises:
         HelperMissingError: It is not installed.
         SealosHubError: It failed.
     """
-    answer = _call(helper, "get", server, search_path)
+    answer = _call(helper, "get", server, search_path, seconds)
     if answer is None:
         return None
     try:
@@ -91,8 +97,28 @@ def erase(helper: str, server: str, search_path: str | None) -> bool:
     return True
 
 
+def count(helper: str, search_path: str | None, seconds: float = SECONDS) -> int:
+    """Ask *helper* for how many servers it keeps something; nothing secret is asked.
+
+    Raises:
+        HelperMissingError: It is not installed.
+        SealosHubError: It failed, or took longer than *seconds*.
+    """
+    try:
+        found = json.loads(_call(helper, "list", "", search_path, seconds) or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SealosHubError(f"{program_name(helper)} did not answer as a helper does")
+    return len(found)
+
+
 def _call(
-    helper: str, verb: Literal["get", "store", "erase"], text: str, search_path: str | None
+    helper: str,
+    verb: Literal["get", "store", "erase", "list"],
+    text: str,
+    search_path: str | None,
+    seconds: float = SECONDS,
 ) -> str | None:
     """Run one verb. None: the helper knows nothing of that server."""
     name = program_name(helper)
@@ -107,11 +133,11 @@ def _call(
             [program, verb],
             input=text.encode(),
             capture_output=True,
-            timeout=SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SealosHubError(f"{name} gave no answer in {SECONDS:.0f} seconds") from None
+        raise SealosHubError(f"{name} gave no answer in {seconds:.0f} seconds") from None
     except OSError as exc:
         raise SealosHubError(f"{name} cannot be run: {exc.strerror}") from exc
     answer = done.stdout.decode("utf-8", "replace")

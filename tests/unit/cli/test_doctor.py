@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from sealoshub import credentials
 from sealoshub.cli import options, session
 from sealoshub.cli.tree import app
+from sealoshub.credentials import checkup
 from sealoshub.errors import AuthenticationError, UnavailableError
 from sealoshub.secret import Secret
+from tests.unit.authserver.pki import Authority
 from tests.unit.cli.conftest import FakeCluster
 from tests.unit.cli.small_hub import SmallHub
 
@@ -77,6 +79,7 @@ def test_everything_is_well(small: SmallHub) -> None:
         "acceptance": "ok",
         "clock": "ok",
         "login": "ok",
+        "helper": "skipped",
         "cluster": "skipped",
     }
     assert "subject alice" in found["claims"]["detail"]
@@ -195,6 +198,88 @@ def test_a_credential_file_that_is_broken(small: SmallHub) -> None:
     code, found = steps(small.host)
     assert (code, found["credential"]["status"]) == (5, "failed")
     assert found["realm"]["status"] == "ok"
+
+
+ANSWER = '{"ServerURL": "hub", "Username": "<token>", "Secret": "' + SECRET + '"}'
+
+
+@pytest.mark.parametrize(
+    ("helper", "section", "status", "code", "word"),
+    [
+        (f"echo '{ANSWER}'", "credsStore", "ok", 0, "keeps a login for it"),
+        (f"echo '{ANSWER}'", "credHelpers", "ok", 0, "keeps a login for it"),
+        ("echo credentials not found; exit 1", "credsStore", "ok", 0, "keeps no login for it"),
+        ("echo locked; exit 1", "credsStore", "failed", 1, "locked"),
+        ("echo hello", "credHelpers", "failed", 1, "did not answer as a helper does"),
+        ("exec sleep 60", "credHelpers", "failed", 1, "gave no answer in 1 seconds"),
+        (None, "credHelpers", "failed", 5, "is not installed"),
+        (None, "others", "warning", 0, "wants it for other hosts"),
+        ("echo '{}'", "others", "ok", 0, "for 0 servers"),
+        ("echo []", "others", "warning", 0, "did not answer as a helper does"),
+    ],
+)
+def test_credential_helpers(  # noqa: PLR0913, PLR0917  # a table and its fixtures
+    small: SmallHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    helper: str | None,
+    section: str,
+    status: str,
+    code: int,
+    word: str,
+) -> None:
+    """Each helper that a file names is run, as clients will; what fails says its repair."""
+    if helper is not None and "sleep" in helper:
+        monkeypatch.setattr(checkup, "SECONDS", 1.0)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    if helper is not None:
+        program = tmp_path / "docker-credential-test"
+        program.write_text(f"#!/bin/sh\n{helper}\n")
+        program.chmod(0o755)
+    sections: dict[str, dict[str, object]] = {
+        "credsStore": {"credsStore": "test"},
+        "credHelpers": {"credHelpers": {small.host: "test"}},
+        "others": {"credHelpers": {"other.example": "test"}},
+    }
+    file = Path.home() / ".docker" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **sections[section]}))
+    found_code, found = steps(small.host)
+    assert (found_code, found["helper"]["status"]) == (code, status)
+    assert word in found["helper"]["detail"]
+    assert (section if section != "others" else "credHelpers") in found["helper"]["detail"]
+    assert bool(found["helper"]["repair"]) is (status != "ok")
+
+
+def test_a_helper_for_two_files_is_asked_once(small: SmallHub, tmp_path: Path) -> None:
+    """And a name that could leave PATH is not run at all."""
+    file = Path.home() / ".docker" / "config.json"
+    body = {"credHelpers": {small.host: "../../evil", "b": "../../evil"}, "credsStore": "../x"}
+    file.write_text(json.dumps(body))
+    no_name = "is not the name of a credential helper"
+    expected = (
+        f"FAIL helper:     '../../evil' {no_name}; credHelpers of {file} wants it for {small.host}",
+        f"WARN helper:     '../x' {no_name}; credsStore of {file} wants it for other hosts",
+    )
+    done = run(small.host)
+    assert tuple(line for line in done.stdout.splitlines() if "helper:" in line) == expected
+    assert done.exit_code == 5
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_realm_that_the_user_vouches_for(small: SmallHub, tmp_path: Path) -> None:
+    """--trust-realm, which the repair of a refused realm names, is the way through."""
+    authority = Authority()
+    ca = authority.own.write(tmp_path, "ca")[0]
+    files = authority.issue("server", host="localhost", hours=24 * 30).write(tmp_path, "server")
+    with SmallHub(tls=files) as secure:
+        secure.challenge = f'Bearer realm="{small.url}/token",service="hub"'
+        log_in(secure.host)
+        code, found = steps(secure.host, "--ca-file", str(ca))
+        assert (code, found["realm"]["code"]) == (6, "REALM_REFUSED")
+        assert "--trust-realm" in found["realm"]["repair"]
+        code, found = steps(secure.host, "--ca-file", str(ca), "--trust-realm")
+    assert (code, found["realm"]["status"]) == (0, "ok")
+    assert found["acceptance"]["status"] == "ok"
 
 
 KUBECONFIG = """\

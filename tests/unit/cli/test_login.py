@@ -318,12 +318,12 @@ def test_no_output_shows_a_secret(program: Program) -> None:
 
 
 def test_tls_options_arrive(program: Program, tmp_path: Path) -> None:
-    """--plain-http, --ca-file and --insecure-skip-tls-verify reach the client."""
+    """--plain-http, --ca-file and what to believe unseen reach the client."""
     ca = tmp_path / "ca.pem"
     program("login", HOST, "--token", "t", "--plain-http", "--ca-file", ca)
-    program("login", HOST, "--token", "t", "--insecure-skip-tls-verify")
+    program("login", HOST, "--token", "t", "--insecure-skip-tls-verify", "--trust-realm")
     assert program.hub.tls[0] == session.Tls(plain_http=True, ca_file=ca)
-    assert program.hub.tls[-1] == session.Tls(insecure_skip_tls_verify=True)
+    assert program.hub.tls[-1] == session.Tls(insecure_skip_tls_verify=True, trust_realm=True)
 
 
 # ---------------------------------------------------------------- logout
