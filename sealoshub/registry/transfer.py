@@ -29,11 +29,12 @@ MAX_LOST: Final = 5
 
 
 class BlobState(StrEnum):
-    """Where a blob is on its way."""
+    """Where a blob is on its way, into a registry or out of it."""
 
     EXISTS = "exists"
     MOUNTED = "mounted"
     UPLOADING = "uploading"
+    DOWNLOADING = "downloading"
     RESUMED = "resumed"
     DONE = "done"
 
