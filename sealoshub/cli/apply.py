@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sealoshub.cli import options, session, waiting
+from sealoshub.cli import creator, options, session, waiting
 from sealoshub.cli.output import Format, Output, print_line
 from sealoshub.errors import InvalidInputError, NotFoundError, UsageError
 from sealoshub.imagehub.names import CONTROLLER
@@ -17,7 +17,7 @@ from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
     from sealoshub.imagehub.documents import Document
-    from sealoshub.kube import ApplyResult
+    from sealoshub.kube import ApplyResult, Object
     from sealoshub.kube.cluster import Cluster
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -83,8 +83,10 @@ def apply(
         server_only = dry_run is DryRun.SERVER
         credential = session.cluster_credential(kubeconfig, context, out)
         with session.open_cluster(credential) as cluster:
+            fill = creator.filler(cluster)
             for document in documents:
-                result = _apply(cluster, document, force=force_conflicts, dry_run=server_only)
+                obj = fill(document.obj)
+                result = _apply(cluster, obj, force=force_conflicts, dry_run=server_only)
                 suffix = " (server dry run)" if server_only else ""
                 _tell(out, done, result.obj, f"{result.outcome}{suffix}")
             if patience is not None and not server_only:
@@ -94,13 +96,13 @@ def apply(
     out.result(None, {"objects": done})
 
 
-def _apply(cluster: Cluster, document: Document, *, force: bool, dry_run: bool) -> ApplyResult:
-    """Apply *document*; a value that only the controller chose gives way to a person's."""
+def _apply(cluster: Cluster, obj: Object, *, force: bool, dry_run: bool) -> ApplyResult:
+    """Apply *obj*; a value that only the controller chose gives way to a person's."""
     try:
-        return cluster.apply(document.obj, force=force, dry_run=dry_run)
+        return cluster.apply(obj, force=force, dry_run=dry_run)
     except ConflictError as exc:
         if exc.managers == {CONTROLLER}:
-            return cluster.apply(document.obj, force=True, dry_run=dry_run)
+            return cluster.apply(obj, force=True, dry_run=dry_run)
         exc.hint = exc.hint or "Leave these fields away, or take them over: --force-conflicts."
         raise
 

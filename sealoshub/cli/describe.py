@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.cli import session
+from sealoshub.cli import creator, session
 from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundError, UnavailableError
 from sealoshub.imagehub import names as rules
 from sealoshub.imagehub.image import detail_from, image_from
@@ -65,11 +65,12 @@ def apply(image: ImageSource, names: list[str], whose: Whose, out: Output) -> li
     if cluster is None:
         return []
     with cluster:
+        fill = creator.filler(cluster)
         done = []
         for manifest in _manifests(image, names, out):
             kept = without_foreign_words(manifest, _current(cluster, manifest))
             # Forced: what is pushed is a fact, whoever wrote the old digest down.
-            result = cluster.apply(kept, field_manager=FIELD_MANAGER, force=True)
+            result = cluster.apply(fill(kept), field_manager=FIELD_MANAGER, force=True)
             done.append(Applied(str(result.obj["metadata"]["name"]), result.outcome))
         return done
 

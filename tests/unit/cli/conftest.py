@@ -119,8 +119,10 @@ class FakeCluster:
     def close(self) -> None:
         """Do nothing."""
 
-    def supports(self, _kind: str) -> bool:
-        """Tell whether the CRDs are there."""
+    def supports(self, kind: str) -> bool:
+        """Tell whether the CRDs are there; policies are always."""
+        if kind == "MutatingAdmissionPolicy":
+            return True
         if self.error is not None:
             raise self.error
         return self.served

@@ -51,6 +51,40 @@ def _names(program: Program) -> list[str]:
     return [f"{obj['kind']}/{obj['metadata']['name']}" for obj in program.cluster.applied]
 
 
+@pytest.mark.parametrize(
+    ("stored", "written", "sent"),
+    [
+        (None, None, "alice"),
+        ({"creator": "bob"}, None, "bob"),
+        ({}, None, None),
+        (None, "carol", "carol"),
+    ],
+)
+@pytest.mark.parametrize("old_server", [True, False])
+def test_the_creator_is_filled_in_where_the_server_does_not(  # noqa: PLR0913, PLR0917  # a table
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    stored: dict[str, str] | None,
+    written: str | None,
+    sent: str | None,
+    *,
+    old_server: bool,
+) -> None:
+    """Below Kubernetes 1.36 it is whoever made it, or the user; else the manifest is sent as is."""
+    monkeypatch.setattr(program.cluster, "supports", lambda kind: "Mutating" not in kind)
+    if not old_server:
+        monkeypatch.setattr(program.cluster, "supports", lambda _: True)
+        sent = written
+    if stored is not None:
+        program.cluster.stored["team"] = {"metadata": {"name": "team"}, "spec": stored}
+    file = tmp_path / "organization.yaml"
+    file.write_text(ORGANIZATION + (f"  creator: {written}\n" if written else ""))
+    result = program("apply", file)
+    assert result.exit_code == 0, result.output
+    assert program.cluster.applied[0]["spec"].get("creator") == sent
+
+
 def test_lines_like_kubectl(program: Program, tmp_path: Path) -> None:
     """Each object is one line on standard output; a missing name is filled in."""
     file = tmp_path / "all.yaml"
