@@ -5,10 +5,12 @@ The only door to rich, which is imported when a terminal is there and something 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.progress import TaskID
 
@@ -315,7 +317,8 @@ class Bars:
 
     def start(self) -> None:
         """Show them; apart from making them, so that whoever is interrupted here can close."""
-        self._progress.start()
+        with _undisturbed():
+            self._progress.start()
 
     def update(self, key: str, label: str, done: int, total: int, *, finished: bool) -> None:
         """Move the bar of *key*; a finished one disappears and stays in the total."""
@@ -332,4 +335,21 @@ class Bars:
 
     def close(self) -> None:
         """Remove the bars from the screen."""
-        self._progress.stop()
+        with _undisturbed():
+            self._progress.stop()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait: rich counts itself as started before it is, and then cannot stop.
+
+    Not by a signal mask, which holds for one thread: another one would take the signal.
+    """
+    waiting: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
