@@ -16,8 +16,10 @@ import httpx
 from sealoshub.errors import ContentRefusedError, InvalidInputError
 from sealoshub.reference import Digest, Reference, is_tag
 from sealoshub.registry import failure
+from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.image import MAX_MANIFEST, Blob, StaleDigestError
-from sealoshub.registry.transfer import BlobState, BlobTransfer, StoppedError
+from sealoshub.registry.throttle import Throttle
+from sealoshub.registry.transfer import BlobState, BlobTransfer, Manner, StoppedError
 from sealoshub.registry.upload import Repository
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from sealoshub.registry.client import Client
     from sealoshub.registry.image import Descriptor, Manifest, Pending
+    from sealoshub.registry.journal import Journal
     from sealoshub.registry.source import ImageSource
 
 _Sized = TypeVar("_Sized", "Blob", "Blob | Pending")
@@ -140,6 +143,9 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     jobs: int = JOBS,
     events: Callable[[Event], None] | None = None,
     mount_from: Sequence[str] = (),
+    chunk_size: int | None = None,
+    limit_rate: int | None = None,
+    journal: Journal | None = None,
 ) -> PushResult:
     """Push *image*, and look whether it has arrived.
 
@@ -151,6 +157,10 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
         jobs: Blobs under way at once.
         events: Told what happens; never from two threads at once.
         mount_from: Repositories of the same registry that may have the blobs.
+        chunk_size: Bytes in one request; None: as many as the host is known to take.
+        limit_rate: Bytes per second of all jobs together; None: as fast as it goes.
+        journal: Where uploads are written down, so that the next push goes on if this one is
+            killed; None: nowhere.
 
     Returns:
         What is in the registry now; the same was the last event.
@@ -171,12 +181,20 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
             f"{image.name} is {image.root.descriptor.digest}, not {reference.digest}",
             hint="Leave the digest away, or push the image it belongs to.",
         )
-    push_ = _Push(Repository(client, reference.repository), jobs, tuple(mount_from), events)
+    manner = Manner(
+        tuple(mount_from),
+        Throttle(limit_rate) if limit_rate is not None else None,
+        _limit(client.host, chunk_size, journal),
+        journal,
+    )
+    push_ = _Push(Repository(client, reference.repository), jobs, manner, events)
     todo: tuple[Blob | Pending, ...] = (*image.blobs, *image.pending)
     push_.tell(
         Started(str(reference), len(todo), sum(each.size for each in todo), image.manifest_count)
     )
     client.ping()
+    if journal is not None:
+        journal.sweep()
     push_.send_blobs(todo)
     root = image.root.descriptor
     for manifest in image.manifests[:-1]:
@@ -195,6 +213,15 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     return result
 
 
+def _limit(host: str, chunk_size: int | None, journal: Journal | None) -> ChunkLimit:
+    if journal is None:
+        return ChunkLimit(chunk_size)
+    return ChunkLimit(
+        journal.limit(host) if chunk_size is None else chunk_size,
+        lambda size: journal.remember_limit(host, size),
+    )
+
+
 class _Push:
     """One push under way: what the steps share."""
 
@@ -202,13 +229,13 @@ class _Push:
         self,
         repository: Repository,
         jobs: int,
-        mount_from: tuple[str, ...],
+        manner: Manner,
         events: Callable[[Event], None] | None,
     ) -> None:
         self.repository = repository
         self.uploaded = 0
         self._jobs = max(1, jobs)
-        self._mount_from = mount_from
+        self._manner = manner
         self._events = events
         self._lock = threading.Lock()
 
@@ -286,10 +313,10 @@ class _Push:
                 BlobProgress(blob.digest, descriptor.media_type, state, done, descriptor.size)
             )
 
-        transfer = BlobTransfer(self.repository, blob, stop, report, self._mount_from)
+        transfer = BlobTransfer(self.repository, blob, stop, report, self._manner)
         if transfer.run() is BlobState.DONE:
             with self._lock:
-                self.uploaded += blob.size
+                self.uploaded += blob.size - transfer.inherited
 
     # ------------------------------------------------------------------ manifests
 

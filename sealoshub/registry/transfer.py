@@ -2,7 +2,8 @@
 
 HEAD, mount, open, one PUT. After a break: HEAD again (the answer may have been lost behind a blob
 that was stored), then go on from an offset that the registry proves, otherwise from the beginning.
-The whole is one step of the retry policy.
+Where a proxy lets no large request through, PATCH chunk by chunk. The whole is one step of the
+retry policy.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
-from sealoshub.registry import upload
+from sealoshub.registry import realm, upload
+from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.failure import TransientError
-from sealoshub.registry.upload import SessionLostError
+from sealoshub.registry.feed import Feed, StoppedError
+from sealoshub.registry.upload import OffsetError, Session, SessionLostError, TooLargeError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
     from sealoshub.registry.image import Blob
-    from sealoshub.registry.upload import Repository, Session
+    from sealoshub.registry.journal import Entry, Journal
+    from sealoshub.registry.throttle import Throttle
+    from sealoshub.registry.upload import Repository
+
+__all__ = ["BlobState", "BlobTransfer", "Manner", "StoppedError"]
 
 # distribution 2.8 forgets a session at every break, so this is no sign of a broken registry; but a
 # registry that forgets each of them will never have the blob.
@@ -39,8 +46,21 @@ class BlobState(StrEnum):
     DONE = "done"
 
 
-class StoppedError(SealosHubError):
-    """Another blob failed or the user pressed Ctrl-C: this one need not arrive."""
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the blobs of one push are sent; shared by all of them.
+
+    Args:
+        mount_from: Repositories of the same registry that may have them.
+        throttle: The speed of all together; None: as fast as it goes.
+        limit: How much fits into one request.
+        journal: Where uploads are written down for the next process; None: nowhere.
+    """
+
+    mount_from: tuple[str, ...] = ()
+    throttle: Throttle | None = None
+    limit: ChunkLimit = field(default_factory=ChunkLimit)
+    journal: Journal | None = None
 
 
 @dataclass(slots=True)
@@ -54,19 +74,31 @@ class BlobTransfer:
         blob: What.
         stop: Set when nobody wants it any more.
         report: Told the state and how many bytes have been sent.
-        mount_from: Repositories of the same registry that may have it.
+        manner: How.
+
+    Attributes:
+        inherited: Bytes that an earlier process had brought there.
     """
 
     repository: Repository
     blob: Blob
     stop: threading.Event
     report: Callable[[BlobState, int], None]
-    mount_from: tuple[str, ...] = ()
+    manner: Manner = field(default_factory=Manner)
+    inherited: int = field(default=0, init=False)
+    _feed: Feed = field(init=False)
+    _entry: Entry | None = field(default=None, init=False)
+    _sources: list[str] = field(init=False)
     _session: Session | None = field(default=None, init=False)
-    _sent: int = field(default=0, init=False)  # bytes handed to the network in this session
+    _sent: int = field(default=0, init=False)  # bytes that may be in this session at most
+    _began: bool = field(default=False, init=False)  # this process has sent something
     _proven: int = field(default=0, init=False)  # bytes that the registry said it has
     _lost: int = field(default=0, init=False)
     _may_resume: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        self._feed = Feed(self.blob, self.stop, self.manner.throttle)
+        self._sources = list(self.manner.mount_from)
 
     def run(self) -> BlobState:
         """Do it.
@@ -79,94 +111,161 @@ class BlobTransfer:
             InvalidInputError: The content is not what its descriptor says.
             SealosHubError: The registry does not take it.
         """
+        client = self.repository.client
+        if self.manner.journal is not None:
+            self._entry = self.manner.journal.claim(
+                client.host, self.repository.name, self.blob.digest, self.blob.size
+            )
         try:
-            state = self.repository.client.retry.run(self._attempt, self.stop, lambda: self._proven)
+            self._inherit()
+            state = client.retry.run(self._attempt, self.stop, lambda: self._proven)
+            self._set_session(None)
         except BaseException:
-            if self._session is not None:
-                upload.cancel(self.repository, self._session)
+            # If it could not even be told, the next process may go on from here.
+            if self._session is None or upload.cancel(self.repository, self._session):
+                self._set_session(None)
             raise
+        finally:
+            self._feed.close()
+            if self._entry is not None:
+                self._entry.close()
         self.report(state, self.blob.size)
         return state
 
     def _attempt(self) -> BlobState:
-        self._check_stop()
+        self._feed.check_stop()
         if upload.blob_exists(self.repository, self.blob.digest):
             # A session left behind by a lost answer is closed; one that broke would stay open.
-            return BlobState.DONE if self._sent else BlobState.EXISTS
+            if self._session is not None and not self._began:
+                upload.cancel(self.repository, self._session)
+            return BlobState.DONE if self._began else BlobState.EXISTS
         try:
             return self._send()
         except SessionLostError as exc:
-            self._forget()
+            self._set_session(None)
             self._lost += 1
             if self._lost >= MAX_LOST:
                 raise UnavailableError(exc.message, code=exc.code) from exc
             raise TransientError(exc.message, code=exc.code, retry_after=0.0) from exc
 
     def _send(self) -> BlobState:
-        if self._session is not None and self._sent and self._may_resume:
-            proven = upload.proven_offset(self.repository, self._session, self._sent)
-            if proven is not None:
-                return self._resume(*proven)
         if self._session is not None and self._sent:
+            proven = self._ask(self._session) if self._may_resume else None
+            if proven is not None:
+                offset, session = proven
+                self._set_session(session)
+                if not self._began:
+                    self.inherited = offset
+                self.report(BlobState.RESUMED, offset)
+                return self._upload(session, offset)
             # Nobody knows what is in it: the registry need not keep it.
             upload.cancel(self.repository, self._session)
-            self._forget()
-        if self._session is None:
-            if self.mount_from and self._mount():
-                return BlobState.MOUNTED
-            if self._session is None:
-                self._session = upload.start_upload(self.repository)
+            self._set_session(None)
+        if self._session is None and self._mount():
+            return BlobState.MOUNTED
+        fresh = self._session or upload.start_upload(self.repository)
+        self._set_session(fresh)
         self.report(BlobState.UPLOADING, 0)
-        upload.put_blob(self.repository, self._session, self.blob, self._body)
-        return BlobState.DONE
+        return self._upload(fresh, 0)
 
-    def _resume(self, offset: int, session: Session) -> BlobState:
-        self._session = session
-        self._proven = max(self._proven, offset)
-        self.report(BlobState.RESUMED, offset)
-        if offset < self.blob.size:
-            self._session = upload.patch_blob(
-                self.repository, session, self.blob, offset, lambda: self._blocks(offset)
-            )
+    def _upload(self, session: Session, offset: int) -> BlobState:
+        """Send what is behind *offset*, in one request if that is possible, and close."""
+        whole = self.blob.size
+        while offset < whole or not offset:
+            length = self.manner.limit.length(whole - offset, session.least)
+            try:
+                if length == whole:
+                    upload.put_blob(self.repository, session, self.blob, self._body(0, whole))
+                    return BlobState.DONE
+                chunk = range(offset, offset + length)
+                session = upload.patch_blob(
+                    self.repository, session, chunk, self._body(chunk.start, chunk.stop)
+                )
+            except TooLargeError:
+                # A proxy that refuses a request has not passed it on: the upload is as it was.
+                if not self.manner.limit.refused(length, session.least):
+                    raise
+                continue
+            except OffsetError as exc:
+                offset, session = self._set_right(exc, offset)
+            else:
+                offset = chunk.stop
+                self._proven = max(self._proven, offset)
+                if length < whole - chunk.start:
+                    self.manner.limit.passed()
+            self._set_session(session)
         try:
-            upload.finish_upload(self.repository, self._session, self.blob.digest)
+            upload.finish_upload(self.repository, session, self.blob.digest)
+        except TooLargeError:
+            raise
         except ContentRefusedError as exc:
-            # The offset was a lie (Quay's is one too high): once more, from the beginning.
+            # An offset was a lie (Quay's is one too high): once more, from the beginning.
             self._may_resume = False
             raise SessionLostError(exc.message, code=exc.code) from exc
         return BlobState.DONE
 
+    def _ask(self, session: Session) -> tuple[int, Session] | None:
+        proven = upload.proven_offset(self.repository, session, self._sent)
+        if proven is not None:
+            self._proven = max(self._proven, proven[0])
+        return proven
+
+    def _set_right(self, exc: OffsetError, offset: int) -> tuple[int, Session]:
+        proven = self._ask(exc.session)
+        if proven is None or proven[0] == offset:
+            raise SessionLostError(exc.message) from exc
+        self._lost += 1  # a registry whose answers contradict each other is given up, too
+        if self._lost >= MAX_LOST:
+            raise UnavailableError(exc.message) from exc
+        return proven
+
     def _mount(self) -> bool:
-        while self.mount_from and self._session is None:
-            source, *rest = self.mount_from
-            self.mount_from = tuple(rest)  # asked once: a retry goes straight to the upload
+        while self._sources and self._session is None:
+            source = self._sources.pop(0)  # asked once: a retry goes straight to the upload
             try:
-                self._session = upload.mount(self.repository, self.blob.digest, source)
+                session = upload.mount(self.repository, self.blob.digest, source)
             except TransientError:
                 raise
             except SealosHubError:
                 continue  # not allowed there, or not known: the upload will tell
-            if self._session is None:
+            if session is None:
                 return True
+            self._set_session(session)
         return False
 
-    def _body(self) -> Iterator[bytes]:
-        return self._blocks(0)
-
-    def _blocks(self, start: int) -> Iterator[bytes]:
-        sent = start
-        for block in self.blob.blocks(start):
-            self._check_stop()
-            sent += len(block)
+    def _body(self, start: int, end: int) -> Callable[[], Iterator[bytes]]:
+        def before(position: int) -> None:
             # Counted before it is sent: the proof of an offset needs an upper bound.
-            self._sent = max(self._sent, sent)
-            yield block
-            self.report(BlobState.UPLOADING, sent)
+            self._sent = max(self._sent, position)
+            self._began = True
 
-    def _forget(self) -> None:
-        self._session = None
-        self._sent = 0
+        def after(position: int) -> None:
+            self.report(BlobState.UPLOADING, position)
 
-    def _check_stop(self) -> None:
-        if self.stop.is_set():
-            raise StoppedError("stopped")
+        return lambda: self._feed.pieces(start, end, before, after)
+
+    # ------------------------------------------------------------------ what the next process needs
+
+    def _inherit(self) -> None:
+        """Take up the upload of a process that died."""
+        if self._entry is None or self._entry.url is None:
+            return
+        try:
+            base = self.repository.client.base().url
+            url = self.repository.client.wire.resolve(base, self._entry.url)
+        except SealosHubError:
+            return  # it is written by hand, or the registry is not there; both will show
+        if realm.origin(url) == realm.origin(base):
+            self._session, self._sent = Session(url), self.blob.size
+
+    def _set_session(self, session: Session | None) -> None:
+        before, self._session = self._session, session
+        if session is None:
+            self._sent = 0
+        if self._entry is None or (before is None) == (session is None):
+            return  # the address of a session changes in its query only, which is not kept
+        if session is None:
+            self._entry.forget()
+        elif realm.origin(session.url) == realm.origin(self.repository.client.base().url):
+            # Elsewhere (S3, GCS) the query is the permission, and without it the address is void.
+            self._entry.remember(str(session.url))

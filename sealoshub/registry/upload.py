@@ -5,11 +5,10 @@ Every function sends one request and says which statuses it expects; none of the
 
 from __future__ import annotations
 
+import http
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-
-import httpx
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
 from sealoshub.registry import failure
@@ -17,6 +16,8 @@ from sealoshub.registry.transport import Body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import httpx
 
     from sealoshub.reference import Digest
     from sealoshub.registry.client import Client
@@ -56,13 +57,32 @@ class Session:
 
     Args:
         url: The newest `Location`; it changes with every answer.
+        least: Bytes that the registry wants in every chunk but the last.
     """
 
     url: httpx.URL
+    least: int = 0
 
 
 class SessionLostError(SealosHubError):
     """The registry has forgotten the upload, or is not where we thought it was."""
+
+
+class OffsetError(SealosHubError):
+    """The registry has the upload, but not as much of it as we thought, or more.
+
+    Args:
+        message: What it said.
+        session: With its newest address.
+    """
+
+    def __init__(self, message: str, session: Session) -> None:
+        super().__init__(message)
+        self.session = session
+
+
+class TooLargeError(ContentRefusedError):
+    """The request has too large a body (413): a smaller one may pass."""
 
 
 def blob_exists(repository: Repository, digest: Digest) -> bool:
@@ -73,7 +93,7 @@ def blob_exists(repository: Repository, digest: Digest) -> bool:
         expect={200, 404},
         scopes=repository.scopes,
     )
-    return answer.status == httpx.codes.OK
+    return answer.status == http.HTTPStatus.OK
 
 
 def mount(repository: Repository, digest: Digest, source: str) -> Session | None:
@@ -92,10 +112,10 @@ def mount(repository: Repository, digest: Digest, source: str) -> Session | None
         expect={201, 202},
         scopes=(*repository.scopes, f"repository:{source}:pull"),
     )
-    if answer.status == httpx.codes.CREATED:
+    if answer.status == http.HTTPStatus.CREATED:
         _compare(answer, digest)
         return None
-    return Session(_location(repository.client, answer))
+    return _opened(repository.client, answer)
 
 
 def start_upload(repository: Repository) -> Session:
@@ -107,7 +127,7 @@ def start_upload(repository: Repository) -> Session:
     answer = repository.client.request(
         "POST", repository.path("blobs/uploads/"), expect={202}, scopes=repository.scopes
     )
-    return Session(_location(repository.client, answer))
+    return _opened(repository.client, answer)
 
 
 def put_blob(
@@ -122,13 +142,14 @@ def put_blob(
         body: Yields its content, anew with each call.
 
     Raises:
+        TooLargeError: A proxy, or the registry, does not take so much at once.
         ContentRefusedError: The registry does not take it, or calls it something else.
         SessionLostError: The registry does not know the session.
     """
     answer = repository.client.request(
         "PUT",
         _with_digest(session.url, blob.digest),
-        expect={201, 204, 400, 404, 416},
+        expect={201, 204, 400, 404, 413, 416},
         scopes=repository.scopes,
         headers=OCTETS,
         body=Body(body, blob.size),
@@ -146,7 +167,7 @@ def finish_upload(repository: Repository, session: Session, digest: Digest) -> N
     answer = repository.client.request(
         "PUT",
         _with_digest(session.url, digest),
-        expect={201, 204, 400, 404, 416},
+        expect={201, 204, 400, 404, 413, 416},
         scopes=repository.scopes,
         headers=OCTETS,
     )
@@ -156,28 +177,40 @@ def finish_upload(repository: Repository, session: Session, digest: Digest) -> N
 def patch_blob(
     repository: Repository,
     session: Session,
-    blob: Blob,
-    start: int,
+    chunk: range,
     body: Callable[[], Iterator[bytes]],
 ) -> Session:
-    """Send the content from byte *start* to the end.
+    """Send a part of a blob.
+
+    Args:
+        repository: Where to.
+        session: Of this blob.
+        chunk: The offsets of the bytes.
+        body: Yields them, anew with each call.
 
     Raises:
-        SessionLostError: The registry does not know the session, or has another offset.
+        TooLargeError: A proxy, or the registry, does not take so much at once.
+        OffsetError: The registry has another offset.
+        SessionLostError: The registry does not know the session.
     """
     answer = repository.client.request(
         "PATCH",
         session.url,
         # 201 and 204: ECR and Quay.
-        expect={201, 202, 204, 404, 416},
+        expect={201, 202, 204, 404, 413, 416},
         scopes=repository.scopes,
         # Inclusive and without `bytes `, unlike RFC 9110: Azure refuses the other form.
-        headers={**OCTETS, "Content-Range": f"{start}-{blob.size - 1}"},
-        body=Body(body, blob.size - start),
+        headers={**OCTETS, "Content-Range": f"{chunk.start}-{chunk.stop - 1}"},
+        body=Body(body, len(chunk)),
     )
-    if answer.status in {404, 416}:
+    newest = _newest(repository.client, answer, session)
+    if answer.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        # Quay says where it is in this very answer, distribution 3 only when asked.
+        raise OffsetError(failure.from_answer(answer).message, newest)
+    if answer.status == http.HTTPStatus.NOT_FOUND:
         raise _lost(answer)
-    return Session(_location(repository.client, answer, default=session.url))
+    _demand_room(answer)
+    return newest
 
 
 def proven_offset(
@@ -199,7 +232,7 @@ def proven_offset(
     )
     if answer.status in failure.TRANSIENT:
         raise failure.from_answer(answer)
-    if answer.status != httpx.codes.NO_CONTENT:
+    if answer.status != http.HTTPStatus.NO_CONTENT:
         return None
     found = _RANGE.fullmatch(answer.headers.get("range", "").strip())
     if found is None:
@@ -207,17 +240,22 @@ def proven_offset(
     offset = int(found[1]) + 1
     if not 1 < offset <= sent:
         return None
-    return offset, Session(_location(repository.client, answer, default=session.url))
+    return offset, _newest(repository.client, answer, session)
 
 
-def cancel(repository: Repository, session: Session) -> None:
-    """Tell the registry to forget an upload; whatever it answers."""
+def cancel(repository: Repository, session: Session) -> bool:
+    """Tell the registry to forget an upload.
+
+    Returns:
+        Whether it was told: no matter what it answered, but that it did.
+    """
     try:
         repository.client.request(
             "DELETE", session.url, expect=range(200, 600), scopes=repository.scopes
         )
     except SealosHubError:
-        return
+        return False
+    return True
 
 
 def _closed(answer: Answer, digest: Digest) -> None:
@@ -227,7 +265,14 @@ def _closed(answer: Answer, digest: Digest) -> None:
     codes = answer.codes()
     if answer.status in {404, 416} or any(code.startswith("BLOB_UPLOAD_") for code in codes):
         raise _lost(answer)
+    _demand_room(answer)
     raise failure.from_answer(answer)
+
+
+def _demand_room(answer: Answer) -> None:
+    if answer.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        error = failure.from_answer(answer)
+        raise TooLargeError(error.message, hint=error.hint, code=error.code)
 
 
 def _compare(answer: Answer, digest: Digest) -> None:
@@ -244,17 +289,26 @@ def _lost(answer: Answer) -> SessionLostError:
     return SessionLostError(error.message, code=error.code)
 
 
-def _location(client: Client, answer: Answer, default: httpx.URL | None = None) -> httpx.URL:
+def _opened(client: Client, answer: Answer) -> Session:
     location = answer.headers.get("location")
-    if location:
-        return client.wire.resolve(answer.url, location)
-    if default is not None:
-        return default
-    raise UnavailableError(
-        f"{answer.method} {failure.public_url(answer.url)} was answered without saying where to"
-        " upload",
-        hint="This does not look like a registry.",
+    if not location:
+        raise UnavailableError(
+            f"{answer.method} {failure.public_url(answer.url)} was answered without saying where to"
+            " upload",
+            hint="This does not look like a registry.",
+        )
+    least = answer.headers.get("oci-chunk-min-length", "").strip()
+    return Session(
+        client.wire.resolve(answer.url, location),
+        int(least) if re.fullmatch(r"[0-9]{1,12}", least, re.ASCII) else 0,
     )
+
+
+def _newest(client: Client, answer: Answer, session: Session) -> Session:
+    location = answer.headers.get("location")
+    if not location:
+        return session
+    return replace(session, url=client.wire.resolve(answer.url, location))
 
 
 def _with_digest(url: httpx.URL, digest: Digest) -> httpx.URL:

@@ -79,6 +79,11 @@ class Knobs:
         warning: What the header `Warning` says.
         page: Tags in one answer.
         deletes: Manifests can be deleted.
+        ranges: A wrong `Content-Range` is refused (416); 2.8 does not look at it.
+        range_location: Such an answer says where the upload is (Quay).
+        bare: An upload is known without its `_state`, as by distribution 3.
+        body_limit: Bytes that a request may have (a proxy's 413); None for no limit.
+        least: What `OCI-Chunk-Min-Length` says, and what every chunk but the last must have.
     """
 
     auth: str | None = None
@@ -100,6 +105,11 @@ class Knobs:
     warning: str | None = None
     page: int = 1000
     deletes: bool = True
+    ranges: bool = True
+    range_location: bool = False
+    bare: bool = True
+    body_limit: int | None = None
+    least: int = 0
 
 
 class FakeRegistry:
@@ -233,9 +243,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner.seen.append(
                 Seen(self.command, self.path, dict(self.headers.items()), self.body)
             )
+        limit = self.owner.knobs.body_limit
         if cut_at is not None:
             self._keep_part()
             self.cut()
+        elif limit is not None and length > limit:
+            page = b"<html><head><title>413 Request Entity Too Large</title></head></html>"
+            self.answer(413, {"Content-Type": "text/html"}, page)
         elif self.fault is not None and self.fault.status is not None:
             self.send_response(self.fault.status)
             for name, value in self.fault.headers:
@@ -454,10 +468,13 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             identity = f"id{next(self.owner.identities)}"
             self.owner.uploads[identity] = bytearray()
-            self.answer(202, {"Location": self._location(name, identity), "Range": "0-0"})
+            least = self.owner.knobs.least
+            more = {"OCI-Chunk-Min-Length": str(least)} if least else {}
+            where = self._location(name, identity)
+            self.answer(202, {"Location": where, "Range": "0-0", **more})
             return
         content = self.owner.uploads.get(identity)
-        if content is None or "_state" not in self.query:
+        if content is None or ("_state" not in self.query and not self._may_be_bare()):
             self.error(404, "BLOB_UPLOAD_UNKNOWN")
         elif self.command == "GET":
             end = max(0, len(content) - 1)
@@ -468,8 +485,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(204)
         elif self.command == "PATCH":
             start = int(self.headers["Content-Range"].partition("-")[0])
-            if start != len(content):
-                self.error(416, "RANGE_INVALID")
+            if start != len(content) and self.owner.knobs.ranges:
+                there = {"Location": self._location(name, identity)}
+                self.error(416, "RANGE_INVALID", there if self.owner.knobs.range_location else {})
                 return
             content += self.body
             self.answer(202, {"Location": self._location(name, identity)})
@@ -482,6 +500,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             blobs[wanted] = bytes(content)
             self.answer(201, self._digest_headers(wanted))
+
+    def _may_be_bare(self) -> bool:
+        return self.owner.knobs.bare and self.command in {"GET", "DELETE"}
 
     def _keep_part(self) -> None:
         identity = self.path.partition("?")[0].rpartition("/")[2]

@@ -196,14 +196,20 @@ def test_unproven_offset(
     assert_complete(registry, image)
 
 
-def test_lying_offset(registry: FakeRegistry, connect: ClientMaker, image: Layout) -> None:
-    """If the registry counts wrongly the digest tells, and the blob is sent again."""
+@pytest.mark.parametrize("ranges", [True, False])
+def test_lying_offset(
+    registry: FakeRegistry, connect: ClientMaker, image: Layout, *, ranges: bool
+) -> None:
+    """A wrong offset is set right by a 416, or else the digest tells and the blob is sent again."""
+    registry.knobs.ranges = ranges
     registry.faults += [
         Fault("PUT", UPLOAD, cut_at=2_000_000),
         Fault("GET", UPLOAD, status=204, headers=(("Range", "0-1000000"),)),
     ]
     send(connect(registry.host), image, jobs=1)
-    assert registry.count("PATCH") == 1
+    ranges_sent = [r.headers["Content-Range"] for r in registry.seen if r.method == "PATCH"]
+    starts = [int(sent.partition("-")[0]) for sent in ranges_sent]
+    assert starts == ([1_000_001, 2_000_000] if ranges else [1_000_001])
     assert_complete(registry, image)
 
 

@@ -1,0 +1,96 @@
+"""The content of one blob as request bodies: the whole, or one range after the other.
+
+A blob is hashed from its first byte, so its chunks come out of one pass over it; only a step back
+opens it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sealoshub.errors import SealosHubError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from sealoshub.registry.image import Blob
+    from sealoshub.registry.throttle import Throttle
+
+_CLOSED: Final = -1  # no offset
+
+
+class StoppedError(SealosHubError):
+    """Another blob failed or the user pressed Ctrl-C: this one need not arrive."""
+
+
+class Feed:
+    """Gives out the bytes of a blob.
+
+    It is a class because it keeps its place from one chunk to the next.
+
+    Args:
+        blob: What.
+        stop: Set when nobody wants it any more.
+        throttle: How fast; None: as fast as it goes.
+    """
+
+    def __init__(self, blob: Blob, stop: threading.Event, throttle: Throttle | None) -> None:
+        self._blob = blob
+        self._stop = stop
+        self._throttle = throttle
+        self._blocks: Iterator[bytes] = iter(())
+        self._rest = b""  # read and not yet given out
+        self._position = _CLOSED  # of the first byte of the rest
+
+    def pieces(
+        self, start: int, end: int, before: Callable[[int], None], after: Callable[[int], None]
+    ) -> Iterator[bytes]:
+        """Yield the bytes from *start* to *end*, in order.
+
+        Args:
+            start: Offset of the first byte.
+            end: Offset behind the last byte.
+            before: Told the offset behind each piece before it is given out.
+            after: Told the same when the next piece is asked for.
+
+        Raises:
+            StoppedError: *stop* was set.
+            InvalidInputError: The content is not what its descriptor says.
+        """
+        if start != self._position:
+            self.close()
+            self._blocks, self._position = self._blob.blocks(start), start
+        while self._position < end:
+            self.check_stop()
+            piece = self._take(end - self._position)
+            if self._throttle is not None:
+                self._throttle.take(len(piece), self._stop)
+                self.check_stop()
+            self._position += len(piece)
+            position = self._position
+            before(position)
+            yield piece
+            after(position)
+        if end == self._blob.size:
+            next(self._blocks, None)  # only so is the digest of an empty blob looked at
+
+    def check_stop(self) -> None:
+        """Raise StoppedError if *stop* is set."""
+        if self._stop.is_set():
+            raise StoppedError("stopped")
+
+    def close(self) -> None:
+        """Close the blob; it is opened again by the next :meth:`pieces`."""
+        close = getattr(self._blocks, "close", None)  # of a generator, not of an iterator
+        if close is not None:
+            close()
+        self._blocks, self._rest, self._position = iter(()), b"", _CLOSED
+
+    def _take(self, wanted: int) -> bytes:
+        if not self._rest:
+            self._rest = next(self._blocks)
+        if self._throttle is not None:
+            wanted = min(wanted, self._throttle.piece)
+        piece, self._rest = self._rest[:wanted], self._rest[wanted:]
+        return piece
