@@ -470,8 +470,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner.uploads[identity] = bytearray()
             least = self.owner.knobs.least
             more = {"OCI-Chunk-Min-Length": str(least)} if least else {}
-            where = self._location(name, identity)
-            self.answer(202, {"Location": where, "Range": "0-0", **more})
+            opened = {"Location": self._location(name, identity), "Range": "0-0", **more}
+            self.answer(202, opened)
             return
         content = self.owner.uploads.get(identity)
         if content is None or ("_state" not in self.query and not self._may_be_bare()):
@@ -486,8 +486,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.command == "PATCH":
             start = int(self.headers["Content-Range"].partition("-")[0])
             if start != len(content) and self.owner.knobs.ranges:
-                there = {"Location": self._location(name, identity)}
-                self.error(416, "RANGE_INVALID", there if self.owner.knobs.range_location else {})
+                where = {"Location": self._location(name, identity)}
+                self.error(416, "RANGE_INVALID", where if self.owner.knobs.range_location else {})
                 return
             content += self.body
             self.answer(202, {"Location": self._location(name, identity)})
