@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -112,7 +113,7 @@ def push(
         }
         if cr_option is not CrOption.ONLY:
             with _client(target, authfile, tls, out) as client:
-                result = _send(client, image, target, tags, jobs, watcher)
+                result = _send(client, image, target, tags, jobs, watcher, out)
             data["uploaded"] = result.uploaded
         if digestfile is not None:
             _write(digestfile, digest.text)
@@ -189,12 +190,20 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
     tags: list[str],
     jobs: int | None,
     watcher: Watcher,
+    out: Output,
 ) -> PushResult:
-    from sealoshub.registry import push as registry  # noqa: PLC0415  # httpx
+    from sealoshub.registry import journal  # noqa: PLC0415  # only where something is sent
+    from sealoshub.registry import push as registry  # noqa: PLC0415  # as above
 
     try:
         return registry.push(
-            client, image, target, tags, jobs=jobs or registry.JOBS, events=watcher
+            client,
+            image,
+            target,
+            tags,
+            jobs=jobs or registry.JOBS,
+            events=watcher,
+            journal=journal.Journal(journal.folder(os.environ, Path.home()), out.detail),
         )
     finally:
         watcher.close()
