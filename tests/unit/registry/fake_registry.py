@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from tests.unit.registry import serving
+from tests.unit.registry.serving import Serving
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -28,6 +31,7 @@ class Fault:
         times: How many requests.
         skip: How many requests are let through before.
         cut_at: Close the connection after this many bytes of the body.
+        cut_answer_at: Close the connection after this many bytes of a blob that is fetched.
         lose: Do what was asked, then close the connection without an answer.
         status: Answer this instead of doing anything.
         headers: Of that answer.
@@ -39,6 +43,7 @@ class Fault:
     times: int = 1
     skip: int = 0
     cut_at: int | None = None
+    cut_answer_at: int | None = None
     lose: bool = False
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -84,6 +89,7 @@ class Knobs:
         bare: An upload is known without its `_state`, as by distribution 3.
         body_limit: Bytes that a request may have (a proxy's 413); None for no limit.
         least: What `OCI-Chunk-Min-Length` says, and what every chunk but the last must have.
+        serving: How blobs are given away.
     """
 
     auth: str | None = None
@@ -110,6 +116,7 @@ class Knobs:
     bare: bool = True
     body_limit: int | None = None
     least: int = 0
+    serving: Serving = field(default_factory=Serving)
 
 
 class FakeRegistry:
@@ -197,6 +204,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    asked: serving.Asked | None
 
     @property
     def owner(self) -> FakeRegistry:
@@ -259,8 +267,10 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "HEAD":
                 self.wfile.write(self.fault.body)
         else:
+            self.asked = None
             with self.owner.lock:
                 self._route()
+            self._serve(self.asked)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815  # its names
 
@@ -408,7 +418,22 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self.error(404, "BLOB_UNKNOWN")
         else:
-            self.answer(200, self._digest_headers(digest), content)
+            self._give(digest, content)
+
+    def _give(self, digest: str, content: bytes) -> None:
+        """Send a blob when the lock is free again, because others are fetched at the same time."""
+        headers = self._digest_headers(digest)
+        if self.command == "HEAD":
+            self.answer(200, headers, content)
+            return
+        cut_at = self.fault.cut_answer_at if self.fault is not None else None
+        self.asked = serving.Asked(digest, content, headers, cut_at)
+
+    def _serve(self, asked: serving.Asked | None) -> None:
+        if asked is not None:
+            serving.give(self, self.owner.knobs.serving, asked)
+            if asked.cut_at is not None:
+                self.cut()
 
     def _tags(self, name: str) -> None:
         stored = self.owner.manifests.get(name)
@@ -440,6 +465,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.error(404, "MANIFEST_UNKNOWN")
                 return
             kind, content = stored[target]
+            content = self.owner.knobs.serving.instead.get(target, content)
             headers = {"Content-Type": kind, **self._digest_headers(_digest(content))}
             self.answer(200, headers, content)
             return
