@@ -14,10 +14,10 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
-
-import httpx
+from urllib.parse import urlencode
 
 from sealoshub.errors import AuthenticationError, UnavailableError
 from sealoshub.registry import failure
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sealoshub.registry.failure import Answer
     from sealoshub.registry.realm import Realm
+    from sealoshub.registry.url import Url
 
 CLIENT_ID: Final = "sealoshub"
 MAX_TOKEN_BODY: Final = 128 * 1024  # bytes of a token answer; the largest known are below 32 KiB
@@ -73,7 +74,7 @@ class TokenRequest:
     """
 
     method: Literal["GET", "POST"]
-    url: httpx.URL
+    url: Url
     form: Mapping[str, Secret] = field(default_factory=dict)
     authorization: Secret | None = None
 
@@ -183,7 +184,7 @@ def token_flow(
             # Two refusals: the one that looked at the credential is the one to tell.
             if (
                 _is_ok(other)
-                or other.status == httpx.codes.UNAUTHORIZED
+                or other.status == HTTPStatus.UNAUTHORIZED
                 or answer.status in _NO_POST
             ):
                 return _read(other, "GET", credential)
@@ -277,9 +278,8 @@ def _get(
     if offline:
         query.append(("offline_token", "true"))
     # What the registry put into the realm's query stays (GitLab, Artifactory).
-    merged = [*url.params.multi_items(), *query]
     authorization = basic(credential) if credential is not None else None
-    return TokenRequest("GET", url.copy_with(params=merged), authorization=authorization)
+    return TokenRequest("GET", url.add_query(urlencode(query)), authorization=authorization)
 
 
 def _post(
@@ -304,7 +304,7 @@ def _post(
 
 
 def _is_ok(answer: Answer) -> bool:
-    return answer.status == httpx.codes.OK
+    return answer.status == HTTPStatus.OK
 
 
 def _token_of(answer: Answer) -> dict[str, object] | None:
@@ -330,7 +330,7 @@ def _read(answer: Answer, method: Literal["GET", "POST"], credential: Credential
             who = (
                 f"the credential of {credential.account}" if credential else "an anonymous request"
             )
-            where = answer.url.netloc.decode("ascii")
+            where = answer.url.netloc
             raise AuthenticationError(
                 f"{where} refused {who}" + (f": {said}" if said else ""),
                 hint="Log in again with `sealoshub login`.",

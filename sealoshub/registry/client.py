@@ -6,18 +6,19 @@ whole step is run by. The protocol's steps are functions in the modules beside t
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
-
-import httpx
+from urllib.parse import urlencode
 
 from sealoshub.errors import AuthenticationError, DeniedError, SealosHubError, UnavailableError
 from sealoshub.registry import auth, challenge, contact, failure, login, realm
 from sealoshub.registry.contact import Base
 from sealoshub.registry.retry import Retry
-from sealoshub.registry.transport import http_client, tls_context
+from sealoshub.registry.transport import transport
 from sealoshub.registry.wire import Request, Wire
 from sealoshub.secret import Secret
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from sealoshub.registry.login import LoginResult
     from sealoshub.registry.realm import Realm
     from sealoshub.registry.transport import Body
+    from sealoshub.registry.url import Url
+    from sealoshub.registry.wire import Arriving
 
 __all__ = ["Base", "Client"]
 
@@ -53,6 +56,7 @@ class Client:
         on_note: Told about retries and warnings of the registry, one line each, no secrets.
         retry: The retry policy; its budget is what `--retry-budget` sets.
         clock: Monotonic clock, in seconds.
+        environment: Names the proxies.
 
     Raises:
         InvalidInputError: *ca_file* cannot be used.
@@ -70,6 +74,7 @@ class Client:
         on_note: Callable[[str], None] | None = None,
         retry: Retry | None = None,
         clock: Callable[[], float] = time.monotonic,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.host = host
         self.credential = credential
@@ -77,8 +82,10 @@ class Client:
         self.retry = replace(retry or Retry(), on_note=note)
         self._plain_http = plain_http
         self._trust_realm = trust_realm
-        context = tls_context(ca_file, insecure_skip_tls_verify=insecure_skip_tls_verify)
-        self.wire = Wire(host, http_client(context), note)
+        http = transport(
+            ca_file, insecure_skip_tls_verify=insecure_skip_tls_verify, environment=environment
+        )
+        self.wire = Wire(host, http, note)
         self._tokens = auth.Tokens(self._exchange, clock)
         self._base: Base | None = None
         self._lock = threading.Lock()
@@ -119,7 +126,7 @@ class Client:
     def request(  # noqa: PLR0913  # one keyword per part of a request
         self,
         method: str,
-        target: str | httpx.URL,
+        target: str | Url,
         *,
         expect: Collection[int],
         scopes: tuple[str, ...] = (),
@@ -145,26 +152,68 @@ class Client:
             TransientError: It may work later; run the whole step by :attr:`retry`.
             SealosHubError: Every other answer that is not expected.
         """
+        request = Request(method, self._resolve(target), headers or {}, body, limit)
+        with self._ask(request, expect, scopes) as arriving:
+            return arriving.answer()
+
+    def open(
+        self,
+        target: str | Url,
+        *,
+        expect: Collection[int] = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT),
+        scopes: tuple[str, ...] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> Arriving:
+        """GET content whose body is read piece by piece; use the answer in a `with` block.
+
+        Args:
+            target: As for :meth:`request`.
+            expect: As for :meth:`request`.
+            scopes: As for :meth:`request`.
+            headers: `Range`, for example.
+
+        Returns:
+            The answer: `status`, `headers`, `url`, and `read(size)` until it returns nothing. A
+            body that ends before its `Content-Length` raises TransientError.
+
+        Raises:
+            SealosHubError: As :meth:`request`.
+        """
+        request = Request("GET", self._resolve(target), headers or {})
+        return self._ask(request, expect, scopes)
+
+    def _resolve(self, target: str | Url) -> Url:
+        base = self.base().url
+        return self.wire.resolve(base, target) if isinstance(target, str) else target
+
+    def _ask(self, request: Request, expect: Collection[int], scopes: tuple[str, ...]) -> Arriving:
+        """Send *request* with a token; once more with a new one if the first was refused."""
         base = self.base()
-        url = self.wire.resolve(base.url, str(target))
-        request = Request(method, url, headers or {}, body, limit)
-        if realm.origin(url) != realm.origin(base.url):
-            answer = self.wire.follow(request)
-            if answer.status in expect:
-                return answer
+        token = None
+        is_foreign = realm.origin(request.url) != realm.origin(base.url)
+        if is_foreign:
+            arriving = self.wire.open(request)
+        else:
+            token = self._token(base.challenge, scopes)
+            authorization = self._authorization(base.challenge, token)
+            arriving = self.wire.open(request, authorization)
+            if _is_refused(arriving, base):
+                offered = challenge.choose(contact.challenges(arriving)) or base.challenge
+                with arriving:
+                    refusal = arriving.answer()
+                token = self._token(offered, scopes or _scopes(offered), refused=token)
+                authorization = self._authorization(offered, token)
+                self._learn(base, offered)
+                # A password that was refused is not sent a second time.
+                if token is None and (authorization is None or base.challenge is not None):
+                    raise self._explain(refusal, scopes, token)
+                arriving = self.wire.open(request, authorization)
+        if arriving.status in expect:
+            return arriving
+        with arriving:
+            answer = arriving.answer()
+        if is_foreign:
             raise failure.from_answer(answer)
-        token = self._token(base.challenge, scopes)
-        answer = self.wire.follow(request, self._authorization(base.challenge, token))
-        if _is_refused(answer, base):
-            offered = challenge.choose(contact.challenges(answer)) or base.challenge
-            token = self._token(offered, scopes or _scopes(offered), refused=token)
-            authorization = self._authorization(offered, token)
-            self._learn(base, offered)
-            # A password that was refused is not sent a second time.
-            if token is not None or (authorization is not None and base.challenge is None):
-                answer = self.wire.follow(request, authorization)
-        if answer.status in expect:
-            return answer
         raise self._explain(answer, scopes, token)
 
     # ------------------------------------------------------------------ the login
@@ -252,7 +301,7 @@ class Client:
         if request.method == "POST":
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             form = {name: value.reveal() for name, value in request.form.items()}
-            body = str(httpx.QueryParams(form)).encode("ascii")
+            body = urlencode(form).encode("ascii")
         sent = Request(request.method, request.url, headers, body, auth.MAX_TOKEN_BODY)
         answer = self.wire.send(sent, request.authorization)
         target = self.wire.redirect(answer)
@@ -273,11 +322,11 @@ class Client:
         wish = _wish(self.host, scopes)
         login = f"Log in with `sealoshub login {self.host}`."
         if self.credential is None:
-            if answer.status == httpx.codes.UNAUTHORIZED:
+            if answer.status == HTTPStatus.UNAUTHORIZED:
                 return AuthenticationError(f"{self.host} wants a login to {wish}{tail}", hint=login)
             return DeniedError(f"an anonymous user may not {wish}{tail}", hint=login)
         account = self.credential.account
-        if answer.status == httpx.codes.UNAUTHORIZED and not _is_denial(answer, scopes, token):
+        if answer.status == HTTPStatus.UNAUTHORIZED and not _is_denial(answer, scopes, token):
             return AuthenticationError(
                 f"{self.host} refused the login of {account}{tail}",
                 hint=f"Log in again with `sealoshub login {self.host}`.",
@@ -290,9 +339,9 @@ class Client:
         )
 
 
-def _is_refused(answer: Answer, base: Base) -> bool:
+def _is_refused(answer: Arriving, base: Base) -> bool:
     own = realm.origin(answer.url) == realm.origin(base.url)
-    return own and answer.status == httpx.codes.UNAUTHORIZED
+    return own and answer.status == HTTPStatus.UNAUTHORIZED
 
 
 def _is_denial(answer: Answer, scopes: tuple[str, ...], token: Token | None) -> bool:

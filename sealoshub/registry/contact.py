@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-
-import httpx
 
 from sealoshub.errors import UnavailableError
 from sealoshub.registry import challenge, failure, realm
+from sealoshub.registry.url import Url
 from sealoshub.registry.wire import Request
 
 if TYPE_CHECKING:
     from sealoshub.registry.challenge import Challenge
     from sealoshub.registry.failure import Answer
-    from sealoshub.registry.wire import Wire
+    from sealoshub.registry.wire import Arriving, Wire
 
 # How a loopback server that does not speak TLS ends the handshake, or that nothing listens on 443.
 _TRY_PLAIN: Final = frozenset({"NOT_TLS", "TLS", "CONNECTION", "CONNECTION_REFUSED"})
@@ -29,7 +29,7 @@ class Base:
         challenge: How the registry wants to be authenticated to; None if it does not.
     """
 
-    url: httpx.URL
+    url: Url
     challenge: Challenge | None
 
 
@@ -47,7 +47,7 @@ def greet(wire: Wire, plain_http: bool | None) -> Base:  # noqa: FBT001  # a set
     """
     if plain_http:
         return _ask(wire, "http")
-    if plain_http is None and realm.is_loopback(httpx.URL(f"//{wire.host}").host):
+    if plain_http is None and realm.is_loopback(Url.parse(f"https://{wire.host}").host):
         try:
             return _ask(wire, "https")
         except UnavailableError as exc:
@@ -57,13 +57,13 @@ def greet(wire: Wire, plain_http: bool | None) -> Base:  # noqa: FBT001  # a set
     return _ask(wire, "https")
 
 
-def challenges(answer: Answer) -> tuple[Challenge, ...]:
+def challenges(answer: Answer | Arriving) -> tuple[Challenge, ...]:
     """Return every challenge of *answer*."""
     return challenge.parse(answer.headers.get_list("www-authenticate"))
 
 
 def _ask(wire: Wire, scheme: str) -> Base:
-    asked = httpx.URL(f"{scheme}://{wire.host}/v2/")
+    asked = Url.parse(f"{scheme}://{wire.host}/v2/")
     answer = wire.follow(Request("GET", asked))
     base = answer.url.join("/")
     if base.host != asked.host:
@@ -72,9 +72,9 @@ def _ask(wire: Wire, scheme: str) -> Base:
             hint="Use the name that it points to, if that is the registry.",
         )
     page = answer.headers.get("content-type", "").startswith("text/html")
-    if answer.status == httpx.codes.OK and not page:
+    if answer.status == HTTPStatus.OK and not page:
         return Base(base, None)
-    if answer.status == httpx.codes.UNAUTHORIZED:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
         offered = challenges(answer)
         chosen = challenge.choose(offered)
         if chosen is not None:
@@ -91,7 +91,7 @@ def _no_registry(host: str, answer: Answer) -> UnavailableError:
         error = failure.from_answer(answer)
         if isinstance(error, UnavailableError):
             return error
-    if answer.status == httpx.codes.BAD_REQUEST and b"HTTPS" in answer.body.upper():
+    if answer.status == HTTPStatus.BAD_REQUEST and b"HTTPS" in answer.body.upper():
         return UnavailableError(
             f"{host} speaks TLS on this port", code="NOT_PLAIN", hint="Leave --plain-http away."
         )

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-
-import httpx
+from urllib.parse import urlencode
 
 from sealoshub.errors import InvalidInputError, SealosHubError, UnavailableError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest, is_tag
@@ -64,7 +64,7 @@ def _tags(client: Client, name: str, scopes: tuple[str, ...]) -> Iterator[str]:
     """Yield every tag, page by page; the next page is found by the last tag, not by a URL."""
     last = ""
     for _ in range(MAX_PAGES):
-        query = httpx.QueryParams({"n": PAGE} | ({"last": last} if last else {}))
+        query = urlencode({"n": str(PAGE)} | ({"last": last} if last else {}))
         ask = partial(
             client.request,
             "GET",
@@ -74,7 +74,7 @@ def _tags(client: Client, name: str, scopes: tuple[str, ...]) -> Iterator[str]:
             limit=MAX_PAGE,
         )
         answer = client.retry.run(ask)
-        if answer.status == httpx.codes.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             return  # never pushed to, or deleted before
         page = _listed(answer)
         yield from page
@@ -105,7 +105,7 @@ def _manifests(client: Client, name: str, tag: str, scopes: tuple[str, ...]) -> 
         limit=MAX_MANIFEST + 1,
     )
     answer = client.retry.run(ask)
-    if answer.status == httpx.codes.NOT_FOUND:
+    if answer.status == HTTPStatus.NOT_FOUND:
         return  # somebody else was faster
     told = answer.headers.get("docker-content-digest", "")
     yield Digest.parse(told) if told else Digest.of(answer.body)
@@ -127,10 +127,10 @@ def _delete(client: Client, name: str, digest: Digest, scopes: tuple[str, ...]) 
         scopes=scopes,
     )
     answer = client.retry.run(ask)
-    if answer.status == httpx.codes.METHOD_NOT_ALLOWED:
+    if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
         raise SealosHubError(
             f"the registry {client.host} does not delete content",
             hint="Its operator has to set storage.delete.enabled.",
             code="UNSUPPORTED",
         )
-    return answer.status != httpx.codes.NOT_FOUND
+    return answer.status != HTTPStatus.NOT_FOUND

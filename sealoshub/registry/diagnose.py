@@ -7,19 +7,19 @@ what a token says is shown, the token is not.
 from __future__ import annotations
 
 import email.utils
+import os
 import socket
 import ssl
 import time
-import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
-import httpx
-
 from sealoshub.errors import AuthenticationError, SealosHubError, UnavailableError
 from sealoshub.registry import auth, failure, realm
+from sealoshub.registry.proxy import ProxySettingError, proxy_for
+from sealoshub.registry.url import Url
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def _bearer(client: Client, where: Realm, now: Callable[[], float]) -> Iterator[
 
 
 def _resolve(host: str) -> str:
-    url = httpx.URL(f"//{host}")
-    if _has_proxy(url.host):
+    url = Url.parse(f"https://{host}")
+    if _has_proxy(url):
         return "left to the proxy that the environment names"
     try:
         found = socket.getaddrinfo(url.host, None, type=socket.SOCK_STREAM)
@@ -182,12 +182,12 @@ def _resolve(host: str) -> str:
 
 
 def _tls(host: str, context: ssl.SSLContext, *, plain_http: bool, now: Callable[[], float]) -> Step:
-    url = httpx.URL(f"https://{host}/v2/")
+    url = Url.parse(f"https://{host}/v2/")
     local = realm.is_loopback(url.host)
     if plain_http:
         repair = "" if local else "Passwords travel readable; use TLS."
         return Step("tls", "warning" if repair else "ok", "plain HTTP, as asked", repair)
-    if _has_proxy(url.host):
+    if _has_proxy(url):
         return Step("tls", "skipped", "left to the proxy that the environment names")
     try:
         version, expires = _handshake(url, context)
@@ -212,7 +212,7 @@ def _certificate(version: str, expires: float | None, now: float) -> Step:
     return Step("tls", "ok", detail)
 
 
-def _handshake(url: httpx.URL, context: ssl.SSLContext) -> tuple[str, float | None]:
+def _handshake(url: Url, context: ssl.SSLContext) -> tuple[str, float | None]:
     address = (url.host, url.port or 443)
     with (
         socket.create_connection(address, timeout=CONNECT_SECONDS) as plain,
@@ -224,11 +224,11 @@ def _handshake(url: httpx.URL, context: ssl.SSLContext) -> tuple[str, float | No
         return secure.version() or "TLS", expires
 
 
-def _has_proxy(host: str) -> bool:
-    if realm.is_loopback(host):
-        return False  # see `transport.http_client`
-    found = urllib.request.getproxies()
-    return bool(found.get("https") or found.get("all")) and not urllib.request.proxy_bypass(host)
+def _has_proxy(url: Url) -> bool:
+    try:
+        return proxy_for(url, os.environ) is not None
+    except ProxySettingError:
+        return True  # the first contact says what is wrong with it
 
 
 def _claims(token: Token, where: Realm, host: str) -> Step:

@@ -7,19 +7,15 @@ state and sometimes signatures.
 
 from __future__ import annotations
 
-import email.utils
-import html
 import json
 import re
 import socket
-import ssl
+import sys
 import time
 import unicodedata
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-
-import httpx
 
 from sealoshub.errors import (
     AuthenticationError,
@@ -29,8 +25,14 @@ from sealoshub.errors import (
     SealosHubError,
     UnavailableError,
 )
+from sealoshub.registry.connection import ConnectTimeoutError, HeaderError
+from sealoshub.registry.proxy import ProxySettingError
+from sealoshub.registry.response import Headers, NotPlainError
+from sealoshub.registry.transport import PoolClosedError, ProxyError
+from sealoshub.registry.url import Url, UrlError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping
 
 MAX_ERROR_BODY: Final = 64 * 1024  # bytes of an error's body that are read
@@ -98,9 +100,9 @@ class Answer:
     """
 
     method: str
-    url: httpx.URL
+    url: Url
     status: int
-    headers: httpx.Headers
+    headers: Headers
     body: bytes = b""
 
     def codes(self) -> tuple[str, ...]:
@@ -116,9 +118,9 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def public_url(url: httpx.URL) -> str:
-    """Return *url* without what may be secret: user, query, fragment."""
-    return str(url.copy_with(username="", password="", query=None, fragment=None))
+def public_url(url: Url) -> str:
+    """Return *url* without what may be secret: user and query."""
+    return url.public()
 
 
 def words(answer: Answer) -> str:
@@ -133,6 +135,8 @@ def words(answer: Answer) -> str:
     if "<" in text:
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", _INVISIBLE.sub(" ", text))
+        import html  # noqa: PLC0415  # its table of names, for pages only
+
         text = html.unescape(text)
     return clean(text)
 
@@ -149,16 +153,20 @@ def from_answer(answer: Answer) -> SealosHubError:
     if answer.status in _BY_STATUS:
         kind, hint = _BY_STATUS[answer.status]
         return kind(message, code=code, hint=hint)
-    if httpx.codes.is_client_error(answer.status):
+    if 400 <= answer.status < 500:  # noqa: PLR2004  # the client's errors
         return ContentRefusedError(message, code=code)
     return UnavailableError(message, code=code, hint="This does not look like a registry.")
 
 
-def retry_after(headers: httpx.Headers, now: float | None = None) -> float | None:
+def retry_after(headers: Headers, now: float | None = None) -> float | None:
     """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date; None if missing or unreadable."""
     text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
+    import email.utils  # noqa: PLC0415  # 5 ms, for few answers
+
     try:
         when = email.utils.parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
@@ -166,15 +174,16 @@ def retry_after(headers: httpx.Headers, now: float | None = None) -> float | Non
     return max(0.0, when.timestamp() - (time.time() if now is None else now))
 
 
-def from_transport(exc: Exception, method: str, url: httpx.URL) -> UnavailableError:
+def from_transport(exc: Exception, method: str, url: Url) -> UnavailableError:
     """Return the error for a request that got no answer, each cause with its own sentence.
 
     Causes that time does not heal (an unknown name, a certificate, a missing TLS) are plain
     :class:`UnavailableError`; everything else is :class:`TransientError`.
     """
-    where = url.netloc.decode("ascii", "replace").rpartition("@")[2]
+    where = url.netloc
+    tls = sys.modules.get("ssl")  # where TLS was never spoken it was never imported
     for cause in _causes(exc):
-        if isinstance(cause, ssl.SSLError):
+        if tls is not None and isinstance(cause, tls.SSLError):
             return _from_tls(cause, where)
         if isinstance(cause, (socket.gaierror, UnicodeError)):
             passing = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
@@ -193,9 +202,10 @@ def from_transport(exc: Exception, method: str, url: httpx.URL) -> UnavailableEr
 
 
 def _from_tls(exc: ssl.SSLError, where: str) -> UnavailableError:
-    if isinstance(exc, ssl.SSLCertVerificationError):
+    untrusted = getattr(exc, "verify_message", None)  # ssl.SSLCertVerificationError has it
+    if untrusted is not None:
         return UnavailableError(
-            f"the certificate of {where} is not trusted: {clean(exc.verify_message)}",
+            f"the certificate of {where} is not trusted: {clean(untrusted)}",
             code="CERTIFICATE",
             hint="Give the authority that signed it with --ca-file.",
         )
@@ -213,21 +223,24 @@ def _from_tls(exc: ssl.SSLError, where: str) -> UnavailableError:
 def _from_kind(  # noqa: PLR0911  # one line for each cause
     exc: Exception, request: str, where: str
 ) -> UnavailableError:
-    if isinstance(exc, httpx.LocalProtocolError):
-        # Its text quotes the header that could not be sent, which may be the credential.
-        return UnavailableError(f"{request} cannot be sent: a header is malformed")
-    if isinstance(exc, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        return UnavailableError(f"{request}: this is no address that can be asked")
     text = clean(str(exc))
-    if "\\x15\\x03" in text:  # the alert of a TLS server, read as a status line
+    if isinstance(exc, HeaderError):
+        return UnavailableError(f"{request} cannot be sent: {text}")
+    if isinstance(exc, PoolClosedError):
+        return UnavailableError(f"{request}: {text}")
+    if isinstance(exc, ProxySettingError):
+        return UnavailableError(f"{where} cannot be asked: {text}", code="PROXY")
+    if isinstance(exc, UrlError):
+        return UnavailableError(f"{request}: this is no address that can be asked")
+    if isinstance(exc, NotPlainError):
         return UnavailableError(
             f"{where} speaks TLS on this port", code="NOT_PLAIN", hint="Leave --plain-http away."
         )
-    if isinstance(exc, (httpx.ConnectTimeout, httpx.PoolTimeout)):
+    if isinstance(exc, ConnectTimeoutError):
         return TransientError(f"{where} cannot be reached: no connection in time", code="TIMEOUT")
-    if isinstance(exc, httpx.TimeoutException):
+    if isinstance(exc, TimeoutError):
         return TransientError(f"{request}: no answer in time", code="TIMEOUT")
-    if isinstance(exc, httpx.ProxyError):
+    if isinstance(exc, ProxyError):
         return TransientError(f"the proxy before {where} failed: {text}", code="PROXY")
     return TransientError(
         f"{request}: the connection broke ({text or 'no reason given'})", code="CONNECTION"
@@ -235,7 +248,6 @@ def _from_kind(  # noqa: PLR0911  # one line for each cause
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    # httpx raises from httpcore raises from the operating system's exception.
     while exc is not None:
         yield exc
         exc = exc.__cause__ or exc.__context__

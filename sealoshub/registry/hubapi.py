@@ -235,7 +235,7 @@ def ask(
         else auth.basic(credential)
     )
     # The realm's query belongs to its token endpoint.
-    url = where.url.copy_with(raw_path=path.encode("ascii"))
+    url = where.url.with_target(path)
     headers = {"Accept": "application/json"}
     content = None
     if body is not None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
-
-import httpx
 
 from sealoshub.errors import AuthenticationError, UnavailableError
 from sealoshub.registry import auth, failure, hubapi
@@ -68,7 +67,7 @@ def login(client: Client, account: str, secret: Secret, *, exchange: bool = True
         return LoginResult(name, None, anonymous=False, scheme="basic")
     token = client.retry.run(lambda: client.exchange(credential, offline=exchange))
     answer = client.retry.run(lambda: client.probe(Secret(f"Bearer {token.value.reveal()}")))
-    if answer.status != httpx.codes.OK:
+    if answer.status != HTTPStatus.OK:
         said = failure.words(answer)
         raise UnavailableError(
             f"{client.host} does not accept the token that its own token server gave"
@@ -115,18 +114,18 @@ def whoami(client: Client) -> dict[str, object] | None:
     answer = hubapi.ask(client, "GET", _WHOAMI)
     if answer is None:
         return None
-    if answer.status in failure.TRANSIENT or answer.status == httpx.codes.UNAUTHORIZED:
+    if answer.status in failure.TRANSIENT or answer.status == HTTPStatus.UNAUTHORIZED:
         raise failure.from_answer(answer)
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
         return None
-    return document if answer.status == httpx.codes.OK and isinstance(document, dict) else None
+    return document if answer.status == HTTPStatus.OK and isinstance(document, dict) else None
 
 
 def _prove(client: Client, authorization: Secret, account: str) -> None:
     answer = client.retry.run(lambda: client.probe(authorization))
-    if answer.status != httpx.codes.OK:
+    if answer.status != HTTPStatus.OK:
         said = failure.words(answer)
         raise AuthenticationError(
             f"{client.host} refused the credential of {account}" + (f": {said}" if said else ""),

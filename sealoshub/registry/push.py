@@ -9,9 +9,8 @@ import contextlib
 import threading
 from collections import deque
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
-
-import httpx
 
 from sealoshub.errors import ContentRefusedError, InvalidInputError
 from sealoshub.reference import Digest, Reference, is_tag
@@ -380,7 +379,7 @@ class _Push:
     def _digest_at(self, target: str, descriptor: Descriptor) -> Digest | None:
         """Return what is stored under a tag or digest; None if nothing is."""
         answer = self._look("HEAD", target, descriptor.media_type)
-        if answer.status != httpx.codes.OK:
+        if answer.status != HTTPStatus.OK:
             return None
         told = answer.headers.get("docker-content-digest")
         if told is None:

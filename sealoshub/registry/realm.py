@@ -9,21 +9,17 @@ registry and for nobody else.
 from __future__ import annotations
 
 import ipaddress
-import re
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import httpx
+from typing import TYPE_CHECKING
 
 from sealoshub.errors import UnavailableError
 from sealoshub.registry.failure import clean, public_url
+from sealoshub.registry.url import UrlError
 
 if TYPE_CHECKING:
     from sealoshub.registry.challenge import Challenge
-
-# httpx escapes what it cannot read (`[bad` becomes `%5bbad`) and asks the resolver for it.
-_HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
+    from sealoshub.registry.url import Url
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +31,13 @@ class Realm:
         service: What the token will be for; empty if the registry named none.
     """
 
-    url: httpx.URL
+    url: Url
     service: str
 
 
-def origin(url: httpx.URL) -> tuple[str, str, int]:
+def origin(url: Url) -> tuple[str, str, int]:
     """Return scheme, host and port of *url*: what must be equal for a credential to be sent."""
-    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
+    return url.scheme, url.host, url.connect_port
 
 
 def is_loopback(host: str) -> bool:
@@ -60,9 +56,7 @@ def is_private(host: str) -> bool:
     return address is not None and not address.is_global
 
 
-def accept(
-    challenge: Challenge, registry: httpx.URL, *, plain_http: bool, trust: bool = False
-) -> Realm:
+def accept(challenge: Challenge, registry: Url, *, plain_http: bool, trust: bool = False) -> Realm:
     """Check the realm of a Bearer *challenge* that came from *registry*.
 
     Args:
@@ -76,10 +70,9 @@ def accept(
     """
     try:
         url = registry.join(challenge.realm)
-    except (httpx.InvalidURL, ValueError):
-        url = httpx.URL("")
-    host = _HOST.fullmatch(url.raw_host.decode("ascii"))
-    if url.scheme not in {"http", "https"} or host is None or url.userinfo:
+    except UrlError:
+        url = None
+    if url is None or url.scheme not in {"http", "https"} or url.userinfo:
         raise UnavailableError(
             f"{registry.host} names a token server that is no web address:"
             f" {clean(challenge.realm, 200)!r}"
@@ -94,7 +87,7 @@ def accept(
     return Realm(url, challenge.service)
 
 
-def _objection(url: httpx.URL, registry: httpx.URL, *, plain_http: bool) -> str | None:
+def _objection(url: Url, registry: Url, *, plain_http: bool) -> str | None:
     if url.scheme == "http":
         if registry.scheme == "https":
             return "is not encrypted although the registry is"

@@ -17,12 +17,11 @@ from sealoshub.registry.transport import Body
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import httpx
-
     from sealoshub.reference import Digest
     from sealoshub.registry.client import Client
     from sealoshub.registry.failure import Answer
     from sealoshub.registry.image import Blob
+    from sealoshub.registry.url import Url
 
 OCTETS: Final = {"Content-Type": "application/octet-stream"}
 # Quay writes `bytes=0-N`; everybody else `0-N`.
@@ -60,7 +59,7 @@ class Session:
         least: Bytes that the registry wants in every chunk but the last.
     """
 
-    url: httpx.URL
+    url: Url
     least: int = 0
 
 
@@ -311,7 +310,6 @@ def _newest(client: Client, answer: Answer, session: Session) -> Session:
     return replace(session, url=client.wire.resolve(answer.url, location))
 
 
-def _with_digest(url: httpx.URL, digest: Digest) -> httpx.URL:
+def _with_digest(url: Url, digest: Digest) -> Url:
     # The query is signed: it stays byte for byte, and the digest is added behind it.
-    query = url.query + b"&" if url.query else b""
-    return url.copy_with(query=query + f"digest={digest}".encode("ascii"))
+    return url.add_query(f"digest={digest}")

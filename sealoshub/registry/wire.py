@@ -1,25 +1,30 @@
 """Requests without identity: one exchange, redirects, what a `Location` may say.
 
-Below :mod:`sealoshub.registry.client`, which adds authentication. The only module that calls httpx
-to send something.
+Below :mod:`sealoshub.registry.client`, which adds authentication; above
+:mod:`sealoshub.registry.transport`, whose exceptions become errors of ours here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
-
-import httpx
+from typing import TYPE_CHECKING, Final, Self
 
 from sealoshub.errors import UnavailableError
 from sealoshub.registry import failure, realm
 from sealoshub.registry.failure import Answer
+from sealoshub.registry.proxy import ProxySettingError
+from sealoshub.registry.response import ExchangeError
+from sealoshub.registry.url import Url, UrlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
 
-    from sealoshub.registry.transport import Body
+    from sealoshub.registry.transport import Body, Opened, Transport
     from sealoshub.secret import Secret
+
+# UnicodeError: the resolver's idna codec, for a label of more than 63 characters.
+TRANSPORT_ERRORS: Final = (OSError, ExchangeError, ProxySettingError, UnicodeError)
 
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -43,17 +48,76 @@ class Request:
     """
 
     method: str
-    url: httpx.URL
+    url: Url
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | bytes | None = None
     limit: int = failure.MAX_ERROR_BODY
 
-    @property
-    def length(self) -> int:
-        """Bytes of the body."""
-        if self.body is None:
-            return 0
-        return len(self.body) if isinstance(self.body, bytes) else self.body.length
+
+class Arriving:
+    """An answer whose body is still to be read; use it in a `with` block.
+
+    It is a class because it holds a connection until the body has been read.
+
+    Args:
+        request: What was asked, and where in the end, behind redirects.
+        opened: The answer.
+    """
+
+    def __init__(self, request: Request, opened: Opened) -> None:
+        self._request = request
+        self._opened = opened
+        self.method = request.method
+        self.url = request.url
+        self.status = opened.status
+        self.headers = opened.headers
+
+    def read(self, size: int) -> bytes:
+        """Return up to *size* bytes of the body, at least one; none at the end.
+
+        Raises:
+            TransientError: The connection broke, or time ran out.
+        """
+        try:
+            return self._opened.read(size)
+        except TRANSPORT_ERRORS as exc:
+            raise failure.from_transport(exc, self.method, self.url) from exc
+
+    def answer(self) -> Answer:
+        """Return it as a whole, its body up to the limit of the request.
+
+        Raises:
+            TransientError: As :meth:`read`.
+        """
+        try:
+            body = self._opened.read_up_to(self._request.limit)
+        except TRANSPORT_ERRORS as exc:
+            raise failure.from_transport(exc, self.method, self.url) from exc
+        return Answer(self.method, self.url, self.status, self.headers, body)
+
+    def discard(self) -> None:
+        """Read a short body to its end, so that the connection can be used again, and close it."""
+        try:
+            self._opened.read_up_to(failure.MAX_ERROR_BODY)
+        except TRANSPORT_ERRORS:
+            return
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the connection back; if the body was not read to its end, it is closed."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class Wire:
@@ -67,7 +131,7 @@ class Wire:
         on_note: Told about `Warning` headers, once each.
     """
 
-    def __init__(self, host: str, http: httpx.Client, on_note: Callable[[str], None]) -> None:
+    def __init__(self, host: str, http: Transport, on_note: Callable[[str], None]) -> None:
         self.host = host
         self._http = http
         self._note = on_note
@@ -83,20 +147,34 @@ class Wire:
         Raises:
             UnavailableError: No answer, a circle, or a redirect out of https.
         """
+        with self.open(request, authorization) as arriving:
+            return arriving.answer()
+
+    def open(self, request: Request, authorization: Secret | None = None) -> Arriving:
+        """Send *request* as :meth:`follow` does; the body of the answer is left to be read.
+
+        Raises:
+            UnavailableError: As :meth:`follow`.
+        """
         url = request.url
         for _ in range(MAX_REDIRECTS):
             if realm.origin(url) == realm.origin(request.url):
-                answer = self.send(replace(request, url=url), authorization)
+                arriving = self._ask(replace(request, url=url), authorization)
             else:
                 kept = {k: v for k, v in request.headers.items() if k.lower() in _FOREIGN_HEADERS}
-                answer = self.send(replace(request, url=url, headers=kept))
-            target = self.redirect(answer)
+                arriving = self._ask(replace(request, url=url, headers=kept), None)
+            try:
+                target = self.redirect(arriving)
+            except BaseException:
+                arriving.close()
+                raise
             if target is None:
-                return answer
+                return arriving
+            arriving.discard()
             url = target
         raise UnavailableError(f"{self.host} redirects in a circle")
 
-    def redirect(self, answer: Answer) -> httpx.URL | None:
+    def redirect(self, answer: Answer | Arriving) -> Url | None:
         """Return where *answer* sends the same request; None if it is not such an answer."""
         location = answer.headers.get("location")
         if answer.status not in _REDIRECTS or not location:
@@ -112,25 +190,22 @@ class Wire:
             TransientError: The connection broke or was refused, or time ran out.
             UnavailableError: The name is unknown, the certificate is not trusted, or no TLS.
         """
+        with self._ask(request, authorization) as arriving:
+            return arriving.answer()
+
+    def _ask(self, request: Request, authorization: Secret | None) -> Arriving:
         headers = dict(request.headers)
         if authorization is not None:
             headers["Authorization"] = authorization.reveal()
-        if request.method in {"POST", "PUT", "PATCH"}:
-            headers["Content-Length"] = str(request.length)
         try:
-            with self._http.stream(
-                request.method, request.url, headers=headers, content=request.body
-            ) as response:
-                body = _limited(response.iter_raw(), request.limit)
-                status, received = response.status_code, response.headers
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
-            # UnicodeError: the resolver's idna codec, for a label of more than 63 characters.
+            opened = self._http.ask(request.method, request.url, headers, request.body)
+        except TRANSPORT_ERRORS as exc:
             raise failure.from_transport(exc, request.method, request.url) from exc
-        for warning in received.get_list("warning"):
+        for warning in opened.headers.get_list("warning"):
             self._warn(warning)
-        return Answer(request.method, request.url, status, received, body)
+        return Arriving(request, opened)
 
-    def resolve(self, base: httpx.URL, location: str) -> httpx.URL:
+    def resolve(self, base: Url, location: str) -> Url:
         """Resolve a `Location` against the URL of the request that it answers (RFC 9110, 10.2.2).
 
         A registry behind a TLS proxy often says `http` for itself (distribution#479): the same host
@@ -141,9 +216,9 @@ class Wire:
         """
         try:
             url = base.join(location)
-        except (httpx.InvalidURL, ValueError) as exc:
+        except UrlError as exc:
             raise UnavailableError(f"{self.host} sent an address that is no URL") from exc
-        if url.scheme not in {"http", "https"} or not url.host:
+        if url.scheme not in {"http", "https"}:
             raise UnavailableError(f"{self.host} sent an address that is no web address")
         if base.scheme == "https" and url.scheme == "http":
             if url.host != base.host:
@@ -153,7 +228,7 @@ class Wire:
                     code="DOWNGRADE",
                 )
             port = base.port if url.port in {None, base.port} else url.port
-            url = url.copy_with(scheme="https", port=port)
+            url = url.with_scheme("https", port)
         return url
 
     def _warn(self, header: str) -> None:
@@ -163,12 +238,3 @@ class Wire:
         if code == "299" and said and said not in self._warnings:
             self._warnings.add(said)
             self._note(f"{self.host} warns: {said}")
-
-
-def _limited(blocks: Iterator[bytes], limit: int) -> bytes:
-    received = bytearray()
-    for block in blocks:
-        received += block
-        if len(received) >= limit:
-            break
-    return bytes(received[:limit])
