@@ -109,4 +109,4 @@ def _way(found: Explanation) -> str:
         return "Log in with `sealoshub login`, or make a token with a wider --scope."
     if found.owners:
         return f"An owner can grant it: {', '.join(found.owners)}."
-    return "Ask an owner of the organisation; the hub does not tell who that is."
+    return "Ask an owner of the organization; the hub does not tell who that is."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperGroup
@@ -24,3 +25,13 @@ class Group(TyperGroup):
         if option is not None:
             option.default = False
         return option
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002  # typer's private types and signature
+        """List the commands with their whole first sentence; typer would cut it at 45 letters."""
+        rows = [
+            (name, command.get_short_help_str(sys.maxsize))
+            for name, command in self.commands.items()
+            if not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)

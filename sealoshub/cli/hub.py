@@ -318,7 +318,7 @@ def _show_up(out: Output, state: HubState, paths: HubPaths) -> None:
     lines = [f"The hub is ready at {state.host}", f"  API         {state.api}"]
     if state.user is not None:
         lines += [
-            f"  user        {state.user}, owner of the organisation {state.user}",
+            f"  user        {state.user}, owner of the organization {state.user}",
             f"  kubeconfig  {kubeconfig}",
             "",
             "Try",

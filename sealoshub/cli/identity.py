@@ -134,8 +134,13 @@ def _ask(name: str | None, out: Output) -> Offer:
         offer = _kubeconfig(None, None, None, out)
         out.note(f"logging in with {offer.source}")
         return offer
-    account = name or _ask_name()
-    secret = getpass.getpass("Password or token: ")
+    try:
+        account = name or _ask_name()
+        secret = getpass.getpass("Password or token: ")
+    except (KeyboardInterrupt, EOFError):
+        # What is said next does not belong behind the prompt.
+        sys.stderr.write("\n")
+        raise KeyboardInterrupt from None
     if not secret:
         raise UsageError("an empty password is none")
     return Offer(account, Secret(secret), "your input", expiry.of_token(secret))
@@ -145,7 +150,10 @@ def _ask_name() -> str:
     # Not input(): it writes its prompt to standard output if that is no terminal.
     sys.stderr.write("User name: ")
     sys.stderr.flush()
-    name = sys.stdin.readline().strip()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    name = line.strip()
     if not name:
         raise UsageError("an empty user name is none")
     return name

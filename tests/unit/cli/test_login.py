@@ -308,6 +308,22 @@ def test_on_a_terminal_a_person_is_asked(program: Program, monkeypatch: pytest.M
     assert program.hub.logins == [(HOST, "bob", "pw")]
 
 
+@pytest.mark.parametrize("stdin", ["", "bob\n"])
+def test_a_prompt_that_is_left_ends_its_line(
+    program: Program, monkeypatch: pytest.MonkeyPatch, stdin: str
+) -> None:
+    """Ctrl-C and Ctrl-D at a prompt end with 130, and the message has a line of its own."""
+
+    def left(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(session, "is_interactive", lambda: True)
+    monkeypatch.setattr("getpass.getpass", left)
+    result = program("login", HOST, stdin=stdin)
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-2:] == ["User name: ", "error: interrupted"]
+
+
 def test_no_output_shows_a_secret(program: Program) -> None:
     """Neither the token nor what the hub gave appears anywhere in the output."""
     _kubeconfig(token="s3cret-token")

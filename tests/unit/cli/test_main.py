@@ -68,6 +68,14 @@ def test_every_line_of_the_list_is_the_command_s_own() -> None:
     assert [name for name, command in commands.items() if command.hidden] == []
 
 
+def test_the_lines_of_a_group_are_whole(program: Program) -> None:
+    """What a command below another one does is not cut in the middle of a word."""
+    for group in ("org", "repo", "token", "hub"):
+        listed = program(group, "--help").stdout.partition("Commands:")[2]
+        assert listed.strip()
+        assert "..." not in listed
+
+
 def _loaded(arguments: list[str]) -> set[str]:
     """Run the program in an interpreter of its own and return what it imported."""
     code = (
