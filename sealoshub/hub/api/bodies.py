@@ -125,7 +125,13 @@ def check_object(resource: Resource, body: Any, *, kind: str | None = None) -> d
         raise invalid(str(given_version or "").rpartition("/")[0], str(given_kind), name, [fault])
     if given_kind not in (None, "", wanted):
         shown_kind = f"{given_kind} in version {json.dumps(given_version or '')}"
-        raise bad_request(f"{shown_kind} cannot be handled as a {wanted}: unknown conversion")
+        inner = resource.api_version.rpartition("/")[0].partition(".")[0] or "core"
+        inner = "authentication" if kind == "TokenRequest" else inner
+        raise bad_request(
+            f"{shown_kind} cannot be handled as a {wanted}: converting"
+            f" ({str(given_version or '').rpartition('/')[2]}.{given_kind}) to ({inner}.{wanted}):"
+            " unknown conversion"
+        )
     if given_version not in (None, "", resource.api_version) and kind is None:
         raise bad_request(
             f"the API version in the data ({given_version}) does not match the expected API"

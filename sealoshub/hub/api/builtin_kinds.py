@@ -29,6 +29,8 @@ Body = dict[str, Any]
 _IMMUTABLE: Final = "field is immutable"
 _SECRET_SIZE: Final = 1024 * 1024  # bytes
 _REASONS: Final = ("Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge")
+# The real one takes Unauthorized and does not name it.
+_NAMED_REASONS: Final = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 
 
 def fill(kind: str, body: Body) -> None:
@@ -271,13 +273,7 @@ def _check_lease(body: Body, _old: Body | None, _schemas: Builtin) -> list[Cause
 
 def _check_policy(body: Body, _old: Body | None, _schemas: Builtin) -> list[Cause]:
     spec = body.get("spec") or {}
-    found: list[Cause] = []
-    if not (spec.get("matchConstraints") or {}).get("resourceRules"):
-        found.append(required("spec.matchConstraints.resourceRules"))
-    mutating = body["kind"] == "MutatingAdmissionPolicy"
-    work = "mutations" if mutating else "validations"
-    if not spec.get(work) and not spec.get("auditAnnotations"):
-        found.append(required(f"spec.{work}", f"must specify at least one {work[:-1]}"))
+    found = _missing_of_policy(body["kind"], spec)
     for word in ("matchConditions", "variables", "validations"):
         for at, one in enumerate(spec.get(word) or ()):
             field = f"spec.{word}[{at}]"
@@ -285,7 +281,7 @@ def _check_policy(body: Body, _old: Body | None, _schemas: Builtin) -> list[Caus
             if one.get("messageExpression"):
                 found += _check_expression(f"{field}.messageExpression", one["messageExpression"])
             if one.get("reason", "Invalid") not in _REASONS:
-                found.append(unsupported(f"{field}.reason", one["reason"], sorted(_REASONS)))
+                found.append(unsupported(f"{field}.reason", one["reason"], list(_NAMED_REASONS)))
             if word != "validations" and not one.get("name"):
                 found.append(required(f"{field}.name"))
     for at, one in enumerate(spec.get("mutations") or ()):
@@ -297,6 +293,21 @@ def _check_policy(body: Body, _old: Body | None, _schemas: Builtin) -> list[Caus
         else:
             part = one.get(word_of) or {}
             found += _check_expression(f"{field}.{word_of}.expression", part.get("expression"))
+    return found
+
+
+def _missing_of_policy(kind: str, spec: Body) -> list[Cause]:
+    found: list[Cause] = []
+    if spec.get("matchConstraints") is None:
+        found.append(required("spec.matchConstraints"))
+    elif not spec["matchConstraints"].get("resourceRules"):
+        found.append(required("spec.matchConstraints.resourceRules"))
+    if kind == "MutatingAdmissionPolicy":
+        if not spec.get("mutations"):
+            found.append(required("spec.mutations", "must specify at least one mutation"))
+    elif not spec.get("validations") and not spec.get("auditAnnotations"):
+        text = "validations or auditAnnotations must contain at least one item"
+        found += [required(f"spec.{word}", text) for word in ("validations", "auditAnnotations")]
     return found
 
 

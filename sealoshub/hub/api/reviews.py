@@ -116,14 +116,13 @@ def _self_rules(engine: Engine, user: User, body: Body, _namespace: str) -> Body
 
 def _faults(spec: Body) -> list[Cause]:
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
     if resource is not None and path is not None:
-        text = "cannot be specified in combination with resourceAttributes"
-        return [invalid_value("spec.nonResourceAttributes", path, text)]
+        # The names of Go's fields, as the real one shows its own structure here.
+        shown = {str(name).capitalize(): path[name] for name in sorted(path)}
+        return [invalid_value("spec", shown, text)]
     if resource is None and path is None:
-        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        return [
-            Cause("FieldValueInvalid", f"Invalid value: null: {text}", "spec.resourceAttributes")
-        ]
+        return [Cause("FieldValueInvalid", f"Invalid value: null: {text}", "spec")]
     return []
 
 

@@ -196,7 +196,9 @@ def _event(wanted: Request, event: Event) -> bytes | None:
 
 
 def _bookmark(wanted: Request, version: int, *, initial: bool) -> bytes:
-    metadata: dict[str, Any] = {"resourceVersion": str(version), "creationTimestamp": None}
+    metadata: dict[str, Any] = {"resourceVersion": str(version)}
+    if not wanted.resource.custom:
+        metadata["creationTimestamp"] = None  # as Go writes a zero time
     if initial:
         metadata["annotations"] = {_INITIAL_END: "true"}
     body = {
