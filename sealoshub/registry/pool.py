@@ -1,0 +1,94 @@
+"""Threads that work through a list, and stop together."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from sealoshub.registry.feed import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class _HasSize(Protocol):
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+
+T = TypeVar("T")
+Sized = TypeVar("Sized", bound=_HasSize)
+
+GRACE: Final = 5.0  # seconds that all threads together get to end before they are left alone
+
+
+def run_all(
+    items: Iterable[T], work: Callable[[T, threading.Event], None], jobs: int, name: str
+) -> None:
+    """Call *work* for each of *items*, for *jobs* of them at once.
+
+    Args:
+        items: What is to be done.
+        work: Does one; told by its second argument when it is not wanted any more.
+        jobs: How many threads, at least one.
+        name: Of the threads.
+
+    Raises:
+        BaseException: What failed first; the others were stopped.
+    """
+    stop = threading.Event()
+    queue = deque(items)
+    errors: list[BaseException] = []
+    # Daemons: a thread that hangs in the network must not keep the program after Ctrl-C.
+    threads = [
+        threading.Thread(
+            target=_work, args=(queue, work, stop, errors), name=f"{name}-{number}", daemon=True
+        )
+        for number in range(min(max(1, jobs), len(queue)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:  # Ctrl-C
+        stop.set()
+        for thread in threads:
+            with contextlib.suppress(RuntimeError):  # it was not started
+                thread.join(GRACE / len(threads))
+        raise
+    if errors:
+        raise errors[0]
+
+
+def _work(
+    queue: deque[T],
+    work: Callable[[T, threading.Event], None],
+    stop: threading.Event,
+    errors: list[BaseException],
+) -> None:
+    while not stop.is_set():
+        try:
+            work(queue.popleft(), stop)
+        except (IndexError, StoppedError):
+            return  # nothing left, or nothing wanted
+        except BaseException as exc:  # noqa: BLE001  # raised again in the caller's thread
+            errors.append(exc)
+            stop.set()
+
+
+def interleave(items: Iterable[Sized]) -> list[Sized]:
+    """Order *items* largest, smallest, second largest, second smallest and so on.
+
+    The long ones start early, the short ones fill the other connections meanwhile.
+    """
+    by_size = deque(sorted(items, key=lambda item: item.size))
+    order = []
+    while by_size:
+        order.append(by_size.pop())
+        if by_size:
+            order.append(by_size.popleft())
+    return order
