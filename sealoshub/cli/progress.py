@@ -1,4 +1,4 @@
-"""How a push is watched: bars on a terminal, lines in a log, JSON lines for a program."""
+"""How a push or a pull is watched: bars on a terminal, lines in a log, JSON lines for a program."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealoshub.cli import output
-from sealoshub.registry.push import BlobProgress, ManifestPushed, PushResult, Started
+from sealoshub.registry.pull_events import ManifestPulled, PullStarted
+from sealoshub.registry.push import BlobProgress, ManifestPushed, Started
 from sealoshub.registry.transfer import BlobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sealoshub.registry.pull_events import PullEvent
     from sealoshub.registry.push import Event
 
 TOTAL_EVERY: Final = 10.0  # seconds between two total lines in a log
@@ -24,9 +26,9 @@ _SHORT: Final = 19  # characters of a digest that people compare: sha256: and tw
 
 
 class Watcher(Protocol):
-    """Told every event of a push, then closed."""
+    """Told every event of a push or a pull, then closed."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event | PullEvent) -> None:
         """Take one event; never called from two threads at once."""
 
     def close(self) -> None:
@@ -39,7 +41,7 @@ class Watcher(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event | PullEvent) -> None:
         """Show nothing."""
 
     def close(self) -> None:
@@ -66,13 +68,14 @@ class Lines:
         self._done: dict[str, int] = {}
         self._last = self._begin = clock()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event | PullEvent) -> None:
         """Print the line that *event* is worth, if any."""
         match event:
-            case Started():
+            case Started() | PullStarted():
                 self._total = event.size
+                verb = "pushing" if isinstance(event, Started) else "pulling"
                 self._say(
-                    f"pushing {event.reference}: {event.blobs} blobs, {output.size(event.size)}"
+                    f"{verb} {event.reference}: {event.blobs} blobs, {output.size(event.size)}"
                 )
             case BlobProgress():
                 finished = event.state in _FINISHED
@@ -86,6 +89,8 @@ class Lines:
                 self._say(
                     f"{event.digest.text[:_SHORT]}  {state}  manifest {event.tag or ''}".rstrip()
                 )
+            case ManifestPulled():
+                self._say(f"{event.digest.text[:_SHORT]}  pulled  manifest")
 
     def close(self) -> None:
         """Do nothing; the last line has been printed."""
@@ -116,10 +121,10 @@ class OnTerminal:
         self._say = say
         self._bars: output.Bars | None = None
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event | PullEvent) -> None:
         """Move the bar that *event* is about."""
         match event:
-            case Started():
+            case Started() | PullStarted():
                 self._bars = output.Bars(event.reference, event.size)
                 self._bars.start()
             case BlobProgress() if self._bars is not None:
@@ -152,10 +157,10 @@ class JsonLines:
         self._clock = clock
         self._last: dict[str, tuple[BlobState, float]] = {}
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event | PullEvent) -> None:
         """Print *event*."""
         match event:
-            case Started():
+            case Started() | PullStarted():
                 self._print(
                     "start",
                     reference=event.reference,
@@ -174,8 +179,15 @@ class JsonLines:
                     tag=event.tag,
                     existed=event.existed,
                 )
-            case PushResult():
-                pass  # printed by the command, with what became of the resource
+            case ManifestPulled():
+                self._print(
+                    "manifest",
+                    digest=event.digest.text,
+                    media_type=event.media_type,
+                    bytes=event.size,
+                )
+            case _:
+                pass  # the result: printed by the command, with what became of the resource
 
     def close(self) -> None:
         """Do nothing; every line is complete."""
@@ -209,7 +221,7 @@ class JsonLines:
 
 
 def watcher(*, ndjson: bool, quiet: bool, say: Callable[[str], None]) -> Watcher:
-    """Choose how a push is watched."""
+    """Choose how a push or a pull is watched."""
     if ndjson:
         return JsonLines()
     if quiet:
