@@ -182,6 +182,10 @@ class KubeApiServer:
         """End :meth:`pause`."""
         self._server.resume()
 
+    def kill(self) -> None:
+        """End the API server as a crash would."""
+        self._server.kill()
+
     def restart(self) -> None:
         """Kill the API server and start it again, on the same port and data."""
         self._server.kill()
