@@ -240,6 +240,8 @@ _sealoshub() {
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         "sealoshub hub auth-server --config")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub auth-server --workers")
+            COMPREPLY=(); return ;;
         "sealoshub hub controller --kubeconfig")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub controller --health-port")
@@ -285,7 +287,7 @@ _sealoshub() {
         "sealoshub hub down") words="--data --output -o --quiet -q --help -h" ;;
         "sealoshub hub status") words="--data --output -o --quiet -q --help -h" ;;
         "sealoshub hub manifests") words="--help -h" ;;
-        "sealoshub hub auth-server") words="--config --help -h" ;;
+        "sealoshub hub auth-server") words="--config --workers --help -h" ;;
         "sealoshub hub controller") words="--kubeconfig --health-port --leader-election --no-leader-election --help -h" ;;
         "sealoshub hub user") words="add --help -h" ;;
         "sealoshub hub user add") words="--group --token --days --out --data --output -o --quiet -q --help -h" ;;

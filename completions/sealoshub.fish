@@ -280,6 +280,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub status' -l quiet -s q -d 
 complete -c sealoshub -n '__sealoshub_at sealoshub hub status' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub manifests' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub auth-server' -l config -r -F -d 'Configuration (YAML).'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub auth-server' -l workers -x -d 'Processes. Default: what FILE says, or 1.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub auth-server' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l kubeconfig -r -F -d 'Default: the ServiceAccount of the pod.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l health-port -x -d 'Serve /healthz and /readyz here.'

@@ -239,6 +239,8 @@ _sealoshub() {
       compadd -- text json; return ;;
     ("sealoshub hub auth-server --config")
       _files; return ;;
+    ("sealoshub hub auth-server --workers")
+      _message value; return ;;
     ("sealoshub hub controller --kubeconfig")
       _files; return ;;
     ("sealoshub hub controller --health-port")
@@ -373,7 +375,7 @@ _sealoshub() {
       : ;;
     ("sealoshub hub auth-server")
       commands=()
-      options=('--config:Configuration (YAML).' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--config:Configuration (YAML).' '--workers:Processes. Default: what FILE says, or 1.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub controller")
       commands=()

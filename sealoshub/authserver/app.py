@@ -201,22 +201,23 @@ class _Headers:
                 self.forwarded = f"{self.forwarded},{text}" if self.forwarded else text
 
 
-async def read_body(length: int | None, receive: Receive) -> bytes:
+async def read_body(length: int | None, receive: Receive, most: int = MAX_BODY) -> bytes:
     """Return the whole body, chunked or not.
 
     Args:
         length: `Content-Length`, if there is one.
         receive: Of ASGI.
+        most: Most bytes.
 
     Raises:
-        RequestRefusedError: More than :data:`MAX_BODY` bytes (413), or slower than
+        RequestRefusedError: More than *most* bytes (413), or slower than
             :data:`BODY_SECONDS` (408).
         ClientGoneError: The client went away.
     """
     too_large = RequestRefusedError(
-        f"the body is larger than {MAX_BODY} bytes", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        f"the body is larger than {most} bytes", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     )
-    if length is not None and length > MAX_BODY:
+    if length is not None and length > most:
         raise too_large
     body = bytearray()
     try:
@@ -226,7 +227,7 @@ async def read_body(length: int | None, receive: Receive) -> bytes:
                 if message["type"] == "http.disconnect":
                     raise ClientGoneError
                 body += message.get("body", b"")
-                if len(body) > MAX_BODY:
+                if len(body) > most:
                     raise too_large
                 if not message.get("more_body", False):
                     return bytes(body)

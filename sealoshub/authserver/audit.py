@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Final, TextIO
 from sealoshub.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 QUEUED: Final = 50_000  # lines, some 20 MB; a disk that stands still costs lines, not the service
+CHUNK: Final = 4096  # characters of one write; a pipe keeps so many together (PIPE_BUF)
 STOP_SECONDS: Final = 5.0  # to write what is queued when the server stops
 
 _log = logging.getLogger(__name__)
@@ -35,12 +36,14 @@ class Audit:
     Args:
         target: A file, opened for appending and again when it was moved away; `-` for standard
             output; None to write nothing.
+        lost: Is told of every line that is thrown away.
 
     Raises:
         InvalidInputError: The file cannot be opened.
     """
 
-    def __init__(self, target: Path | str | None) -> None:
+    def __init__(self, target: Path | str | None, lost: Callable[[], None] = lambda: None) -> None:
+        self._tell_lost = lost
         self._target = target
         self._queue: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._lost = 0
@@ -60,6 +63,7 @@ class Audit:
             return
         if self._queue.qsize() >= QUEUED:
             self._lost += 1
+            self._tell_lost()
             return
         self._queue.put((when, fields))
 
@@ -74,20 +78,23 @@ class Audit:
             lines = [self._queue.get()]
             while len(lines) < QUEUED and not self._queue.empty():
                 lines.append(self._queue.get())
-            text = "".join(_format(line) for line in lines if line is not None)
+            texts = [_format(line) for line in lines if line is not None]
             lost, self._lost = self._lost, 0
             if lost:
-                text += _format((datetime.now(UTC).timestamp(), {"lost": lost}))
-            self._write(text)
+                texts.append(_format((datetime.now(UTC).timestamp(), {"lost": lost})))
+            self._write(texts)
             if None in lines:
                 if self._file is not None and self._file is not sys.stdout:
                     self._file.close()
                 return
 
-    def _write(self, text: str) -> None:
+    def _write(self, lines: list[str]) -> None:
         try:
             self._reopen()
-            if self._file is not None and text:
+            if self._file is None:
+                return
+            # Whole lines in each write, so that those of several workers do not mix.
+            for text in _chunks(lines):
                 self._file.write(text)
                 self._file.flush()
         except (OSError, ValueError, InvalidInputError) as exc:
@@ -118,6 +125,20 @@ class Audit:
         if moved:
             self._file.close()
             self._file = self._open()
+
+
+def _chunks(lines: list[str]) -> Iterator[str]:
+    """Join *lines* to pieces of at most :data:`CHUNK` characters, or one line."""
+    piece: list[str] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) > CHUNK:
+            yield "".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line)
+    if piece:
+        yield "".join(piece)
 
 
 def _format(line: _Line) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MIN_TOKEN_SECONDS: Final = 60  # clients that know no expires_in assume this much
 MAX_TOKEN_SECONDS: Final = 3600  # nothing revokes a token before its end
+MAX_WORKERS: Final = 64
+MAX_DRAIN: Final = 300  # seconds
 _ISSUER: Final = "sealoshub"
 _SERVICE: Final = "hub"
 _PORTS: Final = 65535
@@ -68,6 +70,9 @@ class Config:
         audit: File of the audit log, `-` for standard output, None for none.
         tls: Certificate; None where a proxy in front has it, or on loopback.
         trusted_proxies: Whose `X-Forwarded-For` is believed.
+        workers: Processes that serve.
+        drain_seconds: Between SIGTERM, which ends readiness, and the end of accepting.
+        events_token_file: Bearer token of the registries' notifications; None for no `/v1/events`.
     """
 
     listen: Address
@@ -83,6 +88,9 @@ class Config:
     audit: str | None = "-"
     tls: Tls | None = None
     trusted_proxies: tuple[_Network, ...] = ()
+    workers: int = 1
+    drain_seconds: int = 0
+    events_token_file: Path | None = None
 
 
 def load(path: Path) -> Config:
@@ -119,7 +127,7 @@ class _Reader:
             root,
             "",
             "listen issuer service token_seconds keys_dir api plugins hub_namespace login"
-            " metrics_listen audit tls trusted_proxies",
+            " metrics_listen audit tls trusted_proxies workers drain_seconds events_token_file",
         )
         listen = self._address("listen", required=True)
         keys_dir = self._path(root, "keys_dir", "keys_dir", required=True)
@@ -139,6 +147,9 @@ class _Reader:
             audit=self._audit(),
             tls=self._tls(),
             trusted_proxies=self._proxies(),
+            workers=self._number(root, "workers", "workers", 1, 1, MAX_WORKERS),
+            drain_seconds=self._number(root, "drain_seconds", "drain_seconds", 0, 0, MAX_DRAIN),
+            events_token_file=self._path(root, "events_token_file", "events_token_file"),
         )
         return None if self.faults else config
 
@@ -183,12 +194,15 @@ class _Reader:
 
     def _lifetimes(self) -> Lifetimes:
         raw = self._section(self._root, "login", "login")
-        self._only(raw, "login", "absolute_seconds idle_seconds")
+        self._only(raw, "login", "absolute_seconds idle_seconds most_logins most_tokens")
         absolute = self._number(
             raw, "absolute_seconds", "login.absolute_seconds", Lifetimes().absolute, 60, 10**9
         )
         idle = self._number(raw, "idle_seconds", "login.idle_seconds", Lifetimes().idle, 0, 10**9)
-        return Lifetimes(absolute, idle)
+        own = Lifetimes()
+        logins = self._number(raw, "most_logins", "login.most_logins", own.most_logins, 1, 10**6)
+        tokens = self._number(raw, "most_tokens", "login.most_tokens", own.most_tokens, 1, 10**6)
+        return Lifetimes(absolute, idle, logins, tokens)
 
     def _audit(self) -> str | None:
         raw = self._root.get("audit", "-")

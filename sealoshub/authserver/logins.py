@@ -30,12 +30,18 @@ from sealoshub.authserver.loginrecord import (
     text_of,
     user_label,
 )
-from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError, UnavailableError
+from sealoshub.errors import (
+    DeniedError,
+    InvalidInputError,
+    NotFoundError,
+    SealosHubError,
+    UnavailableError,
+)
 from sealoshub.imagehub.names import GROUP, VERSION
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from sealoshub.authplugin.chain import Chain
     from sealoshub.kube.review import ApiServer
@@ -47,6 +53,7 @@ LOGIN_SECONDS: Final = 10.0  # a login that was read is believed so long; revoca
 NEGATIVE_SECONDS: Final = 5.0
 USED_SECONDS: Final = 3600.0  # `status.lastUsed` is written at most so often
 LOGINS: Final = 20_000
+PRUNE_SECONDS: Final = 60.0
 
 _TOKEN: Final = re.compile(r"(?:shr|shp)_[A-Za-z0-9_-]{43}")
 _UNKNOWN: Final = "this login is not known here: it expired, was revoked, or is of another hub"
@@ -56,10 +63,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long a login lives: *absolute* seconds, and *idle* seconds without use."""
+    """How long a login lives, and how many somebody may have.
+
+    Args:
+        absolute: Seconds after which it ends in any case.
+        idle: Seconds without use after which it ends.
+        most_logins: Refresh tokens of one user; one more ends the one that was idle longest.
+        most_tokens: Personal tokens of one user; one more is refused.
+    """
 
     absolute: int = 90 * 24 * 3600
     idle: int = 30 * 24 * 3600
+    most_logins: int = 200
+    most_tokens: int = 100
+
+
+class TooManyTokensError(DeniedError):
+    """Somebody has as many personal tokens as he may have."""
 
 
 def is_login_token(secret: Secret) -> bool:
@@ -77,6 +97,7 @@ class Logins:
         lifetimes: Of new logins.
         clock: Monotonic time in seconds.
         now: Wall-clock time.
+        created: Is told of every login that is made.
     """
 
     def __init__(  # noqa: PLR0913  # what a login depends on
@@ -88,7 +109,10 @@ class Logins:
         *,
         clock: Callable[[], float],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        created: Callable[[], None] = lambda: None,
     ) -> None:
+        self._created = created
+        self._pruned: Cache[bool] = Cache(LOGINS, clock)
         self._api = api
         self._chain = chain
         self._namespace = namespace
@@ -122,8 +146,11 @@ class Logins:
         """Make a token for *identity* as *wish* says; the only moment in which it is known.
 
         Raises:
+            TooManyTokensError: It is a personal one, and the user has as many as he may have.
             Unavailable: It could not be stored, so that it would not work.
         """
+        if wish.type == "personal":
+            await self._require_room(identity)
         prefix = PERSONAL if wish.type == "personal" else REFRESH
         token = prefix + secrets.token_urlsafe(TOKEN_BYTES)
         digest = hashlib.sha256(token.encode()).hexdigest()
@@ -137,6 +164,9 @@ class Logins:
             raise Unavailable(f"the login cannot be stored: {exc.message}") from exc
         except SealosHubError as exc:
             raise Unavailable(f"the login cannot be stored: {exc.message}", hint=exc.hint) from exc
+        self._created()
+        if wish.type == "refresh":
+            self._later(self._make_room(identity, record.id))
         return Secret(token), record
 
     async def use(self, token: Secret, service: str | None) -> LoginRecord:
@@ -223,6 +253,42 @@ class Logins:
             return None
         return record
 
+    async def _require_room(self, identity: Identity) -> None:
+        most = self.lifetimes.most_tokens
+        own = [found for found in await self._live(identity) if found.type == "personal"]
+        if len(own) >= most:
+            raise TooManyTokensError(
+                f"you have {len(own)} personal tokens, and nobody may have more than {most}",
+                hint="Revoke one that you no longer use: sealoshub token list, token revoke.",
+            )
+
+    async def _make_room(self, identity: Identity, newest: str) -> None:
+        """End the logins beyond the limit, but not *newest*.
+
+        A script that logs in every minute must not fill etcd. At most once a minute for each user,
+        because it costs a list.
+        """
+        if self._pruned.get(identity.name):
+            return
+        self._pruned.put(identity.name, value=True, seconds=PRUNE_SECONDS)
+        try:
+            own = [found for found in await self._live(identity) if found.type == "refresh"]
+            own.sort(key=lambda record: (record.id == newest, record.last_used), reverse=True)
+            for record in own[self.lifetimes.most_logins :]:
+                await self.revoke(identity, record.id)
+        except SealosHubError as exc:
+            _log.warning("the logins of a user are not counted: %s", exc.message)
+
+    async def _live(self, identity: Identity) -> list[LoginRecord]:
+        now = self._now()
+        return [record for record in await self.of_user(identity) if now < record.ends]
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        """Do *work* when the answer is out."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
     def _note_use(self, record: LoginRecord) -> None:
         """Write `status.lastUsed`, at most once an hour and never in the way of the answer.
 
@@ -235,9 +301,7 @@ class Logins:
         if (recent and not first) or self._used.get(record.id):
             return
         self._used.put(record.id, value=True, seconds=USED_SECONDS)
-        task = asyncio.get_running_loop().create_task(self._write_use(record.id, now))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        self._later(self._write_use(record.id, now))
 
     async def _write_use(self, login_id: str, now: datetime) -> None:
         try:

@@ -1,10 +1,18 @@
-"""Numbers for Prometheus, in its text format, on a port of their own."""
+"""Numbers for Prometheus, in its text format, on a port of their own.
+
+:data:`FAMILIES` is all there is; `docs/reference/auth-server.md` has the same list, and a test
+compares the two.
+"""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sealoshub.authserver.board import Board
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -12,55 +20,139 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+STATUSES: Final = ("200", "400", "401", "405", "408", "413", "414", "429", "431", "500", "503")
+OTHER: Final = "other"
+EVENTS: Final = ("accepted", "ignored", "dropped")
+
+_REQUESTS: Final = "sealoshub_token_requests_total"
+_SECONDS: Final = "sealoshub_token_request_seconds"
+_EVENTS: Final = "sealoshub_events_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its type for Prometheus, what it says, and its label if it has one."""
+
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    label: str = ""
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    _REQUESTS: Family("counter", "Answers to token requests.", "status"),
+    _SECONDS: Family("histogram", "Seconds from the request to its answer.", "le"),
+    _EVENTS: Family("counter", "Notifications of registries, by what became of them.", "result"),
+    "sealoshub_logins_created_total": Family("counter", "Refresh and personal tokens made."),
+    "sealoshub_audit_lines_lost_total": Family(
+        "counter", "Audit lines that were thrown away because the log could not keep up."
+    ),
+    "sealoshub_reload_failures_total": Family(
+        "counter", "Times that changed keys or a changed certificate could not be used."
+    ),
+    "sealoshub_ready": Family("gauge", "Workers that would answer 200 to a readiness probe."),
+    "sealoshub_workers": Family("gauge", "Workers that serve."),
+    "sealoshub_keys_published": Family("gauge", "Keys in the JWKS, summed over the workers."),
+    "sealoshub_public_repositories_known": Family(
+        "gauge", "Workers that know which repositories are public."
+    ),
+    "process_cpu_seconds_total": Family("counter", "CPU seconds of all workers."),
+    "process_resident_memory_bytes": Family("gauge", "Resident memory of all workers."),
+}
+_PLAIN: Final = tuple(
+    name for name, family in FAMILIES.items() if not family.label
+)  # one number each
+
+
+def columns() -> list[str]:
+    """Return the names of the numbers that a worker keeps."""
+    bounds = [*map(str, BUCKETS), "+Inf"]
+    return [
+        *(f"{_REQUESTS}/{status}" for status in (*STATUSES, OTHER)),
+        *(f"{_SECONDS}/{bound}" for bound in bounds),
+        f"{_SECONDS}/sum",
+        *(f"{_EVENTS}/{result}" for result in EVENTS),
+        *_PLAIN,
+    ]
 
 
 class Metrics:
-    """Count token requests by status, and how long they took.
+    """Count what one worker does, and show what all of them did.
 
     Args:
-        gauges: Returns values of now by metric name.
-        clock: Monotonic time in seconds.
+        board: Where all workers count; None for one of its own.
+        worker: Number of this worker.
+        refresh: Called before the numbers are shown, to bring those of this worker up to date.
     """
 
     def __init__(
         self,
-        gauges: Callable[[], Mapping[str, float]] = dict,
-        clock: Callable[[], float] = time.monotonic,
+        board: Board | None = None,
+        worker: int = 0,
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
-        self._gauges = gauges
-        self._clock = clock
-        self._statuses: Counter[int] = Counter()
-        self._buckets = [0] * (len(BUCKETS) + 1)
-        self._sum = 0.0
+        self._board = board or Board(columns())
+        self.row = self._board.row(worker)
+        self._statuses = {int(status): f"{_REQUESTS}/{status}" for status in STATUSES}
+        self._bounds = [(bound, f"{_SECONDS}/{bound}") for bound in BUCKETS]
+        self._refresh = refresh
 
     def count(self, status: int, seconds: float) -> None:
         """Count one answer."""
-        self._statuses[status] += 1
-        self._sum += seconds
-        for position, bound in enumerate(BUCKETS):
+        add = self.row.add
+        add(self._statuses.get(status, f"{_REQUESTS}/{OTHER}"))
+        add(f"{_SECONDS}/sum", seconds)
+        for bound, name in self._bounds:
             if seconds <= bound:
-                self._buckets[position] += 1
+                add(name)
                 return
-        self._buckets[-1] += 1
+        add(f"{_SECONDS}/+Inf")
+
+    def count_event(self, result: str) -> None:
+        """Count one notification: `accepted`, `ignored` or `dropped`."""
+        self.row.add(f"{_EVENTS}/{result}")
+
+    def measure(self) -> None:
+        """Note what this process has used; the rows of others are theirs."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        self.row.put("process_cpu_seconds_total", used.ru_utime + used.ru_stime)
+        self.row.put("process_resident_memory_bytes", _resident())
+
+    def leave(self) -> None:
+        """Take back what was true only while this worker served."""
+        for name, family in FAMILIES.items():
+            if family.type == "gauge":
+                self.row.put(name, 0)
 
     def text(self) -> str:
         """Return the exposition."""
-        name = "sealoshub_token_requests_total"
-        lines = [f"# TYPE {name} counter"]
-        lines += [
-            f'{name}{{status="{status}"}} {count}'
-            for status, count in sorted(self._statuses.items())
-        ]
-        name = "sealoshub_token_request_seconds"
-        lines.append(f"# TYPE {name} histogram")
-        total = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._buckets, strict=True):
-            total += count
-            lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
-        lines += [f"{name}_sum {self._sum:.6f}", f"{name}_count {total}"]
-        for gauge, value in sorted(self._gauges().items()):
-            lines += [f"# TYPE {gauge} gauge", f"{gauge} {value:g}"]
+        self._refresh()
+        self.measure()
+        total = self._board.total
+        lines: list[str] = []
+        for name, family in FAMILIES.items():
+            lines += [f"# HELP {name} {family.help}", f"# TYPE {name} {family.type}"]
+            if name == _SECONDS:
+                lines += self._histogram(name)
+            elif family.label:
+                keys = EVENTS if name == _EVENTS else (*STATUSES, OTHER)
+                counted = ((key, total(f"{name}/{key}")) for key in keys)
+                lines += [
+                    f'{name}{{{family.label}="{key}"}} {_number(value)}' for key, value in counted
+                ]
+            else:
+                lines.append(f"{name} {_number(total(name))}")
         return "\n".join(lines) + "\n"
+
+    def _histogram(self, name: str) -> list[str]:
+        lines, so_far = [], 0.0
+        for bound in (*map(str, BUCKETS), "+Inf"):
+            so_far += self._board.total(f"{name}/{bound}")
+            lines.append(f'{name}_bucket{{le="{bound}"}} {_number(so_far)}')
+        return [
+            *lines,
+            f"{name}_sum {self._board.total(f'{name}/sum'):.6f}",
+            f"{name}_count {_number(so_far)}",
+        ]
 
     async def __call__(
         self,
@@ -84,3 +176,17 @@ class Metrics:
             }
         )
         await send({"type": "http.response.body", "body": body})
+
+
+def _number(value: float) -> str:
+    """Write a number without the rounding of `:g`, which ends at six digits."""
+    return str(int(value)) if value == int(value) else f"{value:.3f}"
+
+
+def _resident() -> int:
+    """Return the resident memory of this process in bytes; 0 where it cannot be told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

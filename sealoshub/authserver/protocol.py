@@ -1,10 +1,11 @@
-"""uvicorn's HTTP protocol with the limits that it lacks: the size of a head, and slow senders."""
+"""uvicorn's HTTP protocol with the limits that it lacks, and an end that cuts nobody off."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 MAX_HEAD: Final = 192 * 1024  # bytes: 64 KiB of header values, one of them a kubeconfig in base64
 HEAD_SECONDS: Final = 10.0  # from the connection, or the first byte of a request, to its body
 MESSAGE_SECONDS: Final = 30.0  # from there to its end, even if the answer went out before
+LINGER_SECONDS: Final = 0.3  # at the end: a request may be on its way on a connection that is idle
+
+
+class ServingConfig(uvicorn.Config):
+    """uvicorn's configuration, and whether the server is about to end."""
+
+    draining = False
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -22,6 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
     byte a minute would keep a connection for ever.
     """
 
+    config: ServingConfig
     _head_bytes = 0
     _in_head = True
     _timer: asyncio.TimerHandle | None = None
@@ -54,12 +63,32 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._timer = self.loop.call_later(MESSAGE_SECONDS, self._too_slow)
         super().on_headers_complete()
+        if self.config.draining:
+            self.end_with_answer()
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
         self._in_head = True
         self._stop_timer()
         super().on_message_complete()
+
+    def end_with_answer(self) -> None:
+        """Close after the request under way, if there is one; its answer says so."""
+        if not self._idle():
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """End after the request under way, or the one whose first bytes may be on their way."""
+        if self._idle():
+            self.loop.call_later(LINGER_SECONDS, self._leave)
+        self.end_with_answer()
+
+    def _leave(self) -> None:
+        if self._idle() and not self._head_bytes:
+            self.transport.close()
+
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # uvicorn begins with None
 
     def _too_large(self) -> None:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE

@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sealoshub.authplugin import CredentialsRejected
+from sealoshub.authplugin import CredentialsRejected, Unavailable
+from sealoshub.authserver import events as events_module
 from sealoshub.authserver import explain, personal, reply
 from sealoshub.authserver.app import ClientGoneError, read_body
 from sealoshub.authserver.exchange import (
@@ -31,7 +32,7 @@ from sealoshub.authserver.exchange import (
 from sealoshub.authserver.keys import jwks
 from sealoshub.authserver.memberships import Memberships
 from sealoshub.authserver.request import RequestRefusedError, parse_authorization
-from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
+from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from sealoshub.authserver.events import Events
     from sealoshub.authserver.keys import KeySet
     from sealoshub.authserver.loginrecord import LoginRecord
     from sealoshub.authserver.logins import Logins
@@ -56,6 +58,7 @@ class Surroundings:
         realm: Of the challenge in a 401.
         address: Returns the address of the client, behind trusted proxies too.
         api: The API server, for questions that only explanations need; None if there is none.
+        events: Takes the notifications of registries; None if there are none.
     """
 
     exchange: Exchange
@@ -64,6 +67,7 @@ class Surroundings:
     realm: str
     address: Callable[[Any], str]
     api: ApiServer | None = None
+    events: Events | None = None
 
 
 def application(around: Surroundings) -> Starlette:
@@ -79,6 +83,7 @@ def application(around: Surroundings) -> Starlette:
             Route("/v1/explain", routes.explain, methods=["GET"]),
             Route("/v1/logins", routes.logins, methods=["GET", "POST"]),
             Route("/v1/logins/self", routes.logout, methods=["DELETE"]),
+            Route("/v1/events", routes.events, methods=["POST"]),
             Route("/v1/logins/{login_id}", routes.revoke, methods=["DELETE"]),
         ],
         exception_handlers={
@@ -120,6 +125,30 @@ class _Routes:
         reasons = await self._around.unready()
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return _response(reply.success({"ready": not reasons, "reasons": reasons}, status))
+
+    async def events(self, request: Request) -> Response:
+        """`POST /v1/events`: what registries say has changed; 202 when it is queued.
+
+        The registry repeats whatever is not answered by 2xx, for ever and in order, so that a full
+        queue here keeps the notifications there.
+        """
+        events = self._around.events
+        if events is None:
+            raise NotFoundError("this token server takes no notifications")
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not events.allows(bearer.strip()):
+            raise CredentialsRejected("notifications need the token of this hub's registry")
+        length = request.headers.get("content-length", "")
+        body = await read_body(
+            int(length) if length.isdecimal() else None, request.receive, events_module.MAX_BODY
+        )
+        try:
+            queued = events.take(body)
+        except InvalidInputError as exc:
+            raise RequestRefusedError(exc.message) from exc
+        if not queued:
+            raise Unavailable("too many notifications wait already")
+        return Response(status_code=HTTPStatus.ACCEPTED)
 
     # ------------------------------------------------------------------ for users
     async def whoami(self, request: Request) -> Response:

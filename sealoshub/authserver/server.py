@@ -4,58 +4,132 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import functools
 import logging
+import os
 import signal
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Final
-
-import uvicorn
 
 from sealoshub.authplugin import PluginContext, chain
 from sealoshub.authserver import config as configuration
 from sealoshub.authserver.app import App, caller_address
 from sealoshub.authserver.audit import Audit
+from sealoshub.authserver.board import Board
+from sealoshub.authserver.events import Events, LeaseSink
 from sealoshub.authserver.exchange import Exchange
 from sealoshub.authserver.guard import Guard
 from sealoshub.authserver.keys import KeyDirectory
+from sealoshub.authserver.listener import bind, close_all
 from sealoshub.authserver.logins import Logins
-from sealoshub.authserver.metrics import Metrics
-from sealoshub.authserver.protocol import BoundedProtocol
+from sealoshub.authserver.metrics import Metrics, columns
 from sealoshub.authserver.routes import Surroundings, application
+from sealoshub.authserver.serving import Serving
 from sealoshub.authserver.token import Signer
-from sealoshub.errors import InvalidInputError, SealosHubError
+from sealoshub.authserver.workers import Workers
+from sealoshub.errors import SealosHubError
 from sealoshub.kube.review import ApiServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    import socket
+    from collections.abc import Callable
     from pathlib import Path
 
-    from sealoshub.authserver.config import Address, Config
+    from sealoshub.authserver.config import Config
+    from sealoshub.authserver.workers import Post
 
-RELOAD_SECONDS: Final = 5.0  # between two looks at the keys
+RELOAD_SECONDS: Final = 2.0  # between two looks at keys and certificate
+WARM_SECONDS: Final = 5.0  # how long a worker waits for its caches before it serves all the same
+WARM_LOOK: Final = 0.02
 READY_SECONDS: Final = 2.0  # how long an answer of the API server to a probe is believed
-STOP_SECONDS: Final = 10  # for requests under way
-BACKLOG: Final = 2048
 
 _log = logging.getLogger("sealoshub.authserver")
 
 
-def run(config_path: Path) -> None:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sockets:
+    """Open listening sockets: of the token endpoint, and of `/metrics` if it is served."""
+
+    public: list[socket.socket]
+    metrics: list[socket.socket]
+
+    @classmethod
+    def bind(cls, config: Config) -> Sockets:
+        """Open those that *config* names.
+
+        Raises:
+            InvalidInputError: An address cannot be used.
+        """
+        public = bind(config.listen)
+        try:
+            metrics = [] if config.metrics_listen is None else bind(config.metrics_listen)
+        except BaseException:
+            close_all(public)
+            raise
+        return cls(public, metrics)
+
+    def close(self) -> None:
+        """Close them; in a worker its own copies."""
+        close_all([*self.public, *self.metrics])
+
+
+def run(config_path: Path, workers: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         config_path: Configuration, see :mod:`sealoshub.authserver.config`.
+        workers: How many processes serve; None for what the configuration says.
 
     Raises:
         InvalidInputError: The configuration or a key is wrong, or an address cannot be used.
+        SealosHubError: Workers cannot be started, or keep dying.
     """
     _log_to_stderr()
     config = configuration.load(config_path)
-    server = TokenServer(config)
+    count = config.workers if workers is None else workers
+    if count == 1:
+        server = TokenServer(config)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(server.serve())
+        return
+    # Faults are said once, and by the process that was started.
+    KeyDirectory(config.keys_dir)
+    board = Board(columns(), rows=2 * count)
+    sockets = Sockets.bind(config)
+    work = functools.partial(_work, config_path, sockets, board)
+    try:
+        Workers(count, work, ended=lambda row: Metrics(board, row).leave()).run()
+    finally:
+        sockets.close()
+
+
+def _work(config_path: Path, sockets: Sockets, board: Board, post: Post) -> None:
+    """Serve as one of several workers, with the configuration as it is now.
+
+    Args:
+        config_path: Configuration.
+        sockets: Those that all workers share.
+        board: Where all workers count.
+        post: What this one has for itself.
+    """
+    config = configuration.load(config_path)
+    server = TokenServer(config, sockets, Metrics(board, post.row))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(post.alive, server.stop)
+        serving = loop.create_task(server.serve())
+        started = loop.create_task(server.started.wait())
+        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if not serving.done():
+            os.write(post.ready, b"1")
+        await serving
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(server.serve())
+        runner.run(main())
 
 
 class TokenServer:
@@ -63,13 +137,18 @@ class TokenServer:
 
     Args:
         config: What to serve.
+        sockets: Where; None to open what *config* names.
+        metrics: What counts; None for one of its own.
 
     Raises:
         InvalidInputError: A plugin, a key or the audit log of the configuration is wrong.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self, config: Config, sockets: Sockets | None = None, metrics: Metrics | None = None
+    ) -> None:
         self._config = config
+        self._sockets = sockets
         self.started = asyncio.Event()
         self.address: tuple[str, int] = ("", 0)
         self.metrics_address: tuple[str, int] = ("", 0)
@@ -84,16 +163,31 @@ class TokenServer:
         )
         context = PluginContext(config.services, config.hub_namespace, self._api)
         self._chain = chain.load(config.plugins, context)
+        self._metrics = metrics or Metrics()
         self._logins = (
             None
             if self._api is None
             else Logins(
-                self._api, self._chain, config.hub_namespace, config.login, clock=time.monotonic
+                self._api,
+                self._chain,
+                config.hub_namespace,
+                config.login,
+                clock=time.monotonic,
+                created=lambda: self._metrics.row.add("sealoshub_logins_created_total"),
             )
         )
-        self._metrics = Metrics()
+        self._events = (
+            None
+            if self._api is None or config.events_token_file is None
+            else Events(
+                config.events_token_file,
+                LeaseSink(self._api, config.hub_namespace),
+                self._metrics.count_event,
+            )
+        )
         self._probed: tuple[float, str] = (float("-inf"), "")
         self._stop = asyncio.Event()
+        self._faults: dict[str, str] = {}
 
     def stop(self) -> None:
         """End `serve` after the requests under way."""
@@ -102,37 +196,59 @@ class TokenServer:
     async def serve(self) -> None:
         """Serve until :meth:`stop`, SIGTERM or SIGINT.
 
+        Readiness goes first, then, after `drain_seconds`, the listening sockets, then each
+        connection after the answer that it waits for.
+
         Raises:
             InvalidInputError: An address cannot be used.
         """
-        audit = Audit(self._config.audit)
+        audit = Audit(
+            self._config.audit, lambda: self._metrics.row.add("sealoshub_audit_lines_lost_total")
+        )
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(audit.close)
             stack.push_async_callback(self._close)
             app = self._application(audit)
-            sockets = _bind(self._config.listen)
-            stack.callback(_close_all, sockets)
-            self.address = sockets[0].getsockname()[:2]
-            metrics_sockets = (
-                [] if self._config.metrics_listen is None else _bind(self._config.metrics_listen)
-            )
-            stack.callback(_close_all, metrics_sockets)
+            sockets = self._sockets or Sockets.bind(self._config)
+            stack.callback(sockets.close)
+            self.address = sockets.public[0].getsockname()[:2]
             loop = asyncio.get_running_loop()
             for name in (signal.SIGTERM, signal.SIGINT):
                 with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                     # Tests run in a thread, where signals cannot be handled.
                     loop.add_signal_handler(name, self.stop)
             await self._chain.start()
-            reloading = loop.create_task(self._reload())
+            if self._events is not None:
+                self._events.start()
+            if self._sockets is not None:
+                await self._warm_up()
+            public = Serving(app, sockets.public, self._config.tls)
+            reloading = loop.create_task(self._look_after(public))
             stack.push_async_callback(_cancelled, reloading)
-            await stack.enter_async_context(self._serving(app, sockets, tls=True))
-            if metrics_sockets:
-                self.metrics_address = metrics_sockets[0].getsockname()[:2]
-                await stack.enter_async_context(self._serving(self._metrics, metrics_sockets))
+            await stack.enter_async_context(public.running())
+            if sockets.metrics:
+                self.metrics_address = sockets.metrics[0].getsockname()[:2]
+                metrics = Serving(self._metrics, sockets.metrics)
+                await stack.enter_async_context(metrics.running())
+            self._metrics.row.put("sealoshub_workers", 1)
             _log.info("serving tokens on %s:%s", *self.address)
             self.started.set()
             await self._stop.wait()
             _log.info("stopping")
+            public.drain()
+            if self._config.drain_seconds:
+                await asyncio.sleep(self._config.drain_seconds)
+
+    async def _warm_up(self) -> None:
+        """Wait until requests would not fail, but not for an API server that is down.
+
+        A worker that took connections from the others before it knows what is public would answer
+        503 where they answer 200.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WARM_SECONDS):
+                while self._chain.unready() and not self._stop.is_set():  # noqa: ASYNC110  # plugins answer and do not tell
+                    await asyncio.sleep(WARM_LOOK)
 
     def _application(self, audit: Audit) -> App:
         exchange = Exchange(
@@ -151,6 +267,7 @@ class TokenServer:
             realm=self._config.issuer,
             address=lambda scope: caller_address(scope, proxies),
             api=self._api,
+            events=self._events,
         )
         return App(
             exchange,
@@ -160,44 +277,11 @@ class TokenServer:
             count=self._metrics.count,
         )
 
-    @contextlib.asynccontextmanager
-    async def _serving(
-        self, app: App | Metrics, sockets: list[socket.socket], *, tls: bool = False
-    ) -> AsyncIterator[None]:
-        files = self._config.tls if tls else None
-        options = uvicorn.Config(
-            app,
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=65,  # longer than the 60 s of common proxies in front
-            timeout_graceful_shutdown=STOP_SECONDS,
-            ssl_certfile=None if files is None else files.certificate,
-            ssl_keyfile=None if files is None else str(files.key),
-        )
-        server = _Server(options)
-        try:
-            options.load()
-        except OSError as exc:
-            raise InvalidInputError(f"tls: the certificate cannot be used: {exc.strerror}") from exc
-        task = asyncio.get_running_loop().create_task(server.serve(sockets=sockets))
-        try:
-            up = asyncio.get_running_loop().create_task(server.up.wait())
-            await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
-            up.cancel()
-            yield
-        finally:
-            server.leave()
-            await task
-
     async def _unready(self) -> list[str]:
         """Return why requests would fail now."""
         reasons = self._chain.unready()
+        if self._stop.is_set():
+            reasons.append("the server is stopping")
         if self._api is not None:
             when, fault = self._probed
             if time.monotonic() - when > READY_SECONDS:
@@ -212,22 +296,43 @@ class TokenServer:
                 reasons.append(fault)
         return reasons
 
-    async def _reload(self) -> None:
-        """Follow the key files."""
-        fault = ""
+    async def _look_after(self, public: Serving) -> None:
+        """Follow the files of keys and certificate, and keep the gauges true."""
         while True:
+            self._measure()
             await asyncio.sleep(RELOAD_SECONDS)
-            try:
-                if self._keys.reload():
-                    self._signer = self._make_signer()
-                    _log.info("signing with %s now", self._signer.kid)
-                fault = ""
-            except SealosHubError as exc:
-                if exc.message != fault:
-                    _log.error("the old keys stay in use: %s", exc.message)  # no traceback
-                fault = exc.message
+            if self._reloaded("keys", self._keys.reload):
+                self._signer = self._make_signer()
+                _log.info("signing with %s now", self._signer.kid)
+            if self._reloaded("tls", public.reload):
+                _log.info("another TLS certificate is in use now")
+
+    def _reloaded(self, what: str, reload: Callable[[], bool]) -> bool:
+        """Read something again; what cannot be used is said once and changes nothing."""
+        fault = ""
+        try:
+            return reload()
+        except SealosHubError as exc:
+            fault = exc.message
+            if fault != self._faults.get(what):
+                _log.error("the old %s stay in use: %s", what, fault)  # no traceback
+                self._metrics.row.add("sealoshub_reload_failures_total")
+            return False
+        finally:
+            self._faults[what] = fault
+
+    def _measure(self) -> None:
+        row = self._metrics.row
+        # The last probe's answer: to ask now would cost the API server a call for every look.
+        ready = not (self._stop.is_set() or self._chain.unready() or self._probed[1])
+        row.put("sealoshub_ready", ready)
+        row.put("sealoshub_keys_published", len(self._keys.current.keys))
+        row.put("sealoshub_public_repositories_known", not self._chain.unready())
+        self._metrics.measure()
 
     async def _close(self) -> None:
+        if self._events is not None:
+            await self._events.stop()
         await self._chain.stop()
         if self._logins is not None:
             await self._logins.stop()
@@ -236,79 +341,6 @@ class TokenServer:
 
     def _make_signer(self) -> Signer:
         return Signer(self._keys.current.signing, self._config.issuer, self._config.token_seconds)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which end the process their own way."""
-
-    def __init__(self, options: uvicorn.Config) -> None:
-        super().__init__(options)
-        self.up = asyncio.Event()
-        self._leaving = asyncio.Event()
-
-    def leave(self) -> None:
-        """Accept no more connections and end when the requests under way are answered."""
-        self.should_exit = True
-        self._leaving.set()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say when connections are accepted."""
-        await super().startup(sockets)
-        self.up.set()
-
-    async def main_loop(self) -> None:
-        """Tick as uvicorn does, but leave at once and not with the next tick."""
-        loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(super().main_loop()), loop.create_task(self._leaving.wait())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to :meth:`TokenServer.serve`."""
-        yield
-
-
-def _bind(address: Address) -> list[socket.socket]:
-    """Listen on every address of a name; with port 0 all on the same free port.
-
-    Raises:
-        InvalidInputError: The address is not this machine's, or in use.
-    """
-    where = f"{address.host}:{address.port}"
-    try:
-        found = socket.getaddrinfo(
-            address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as exc:
-        raise InvalidInputError(f"listen: {where} is no address: {exc.strerror}") from exc
-    sockets: list[socket.socket] = []
-    port = address.port
-    # IPv4 first: it is the one that must work, and it chooses the free port.
-    for family, kind, protocol, _, where_to in sorted(found, key=lambda entry: entry[0]):
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((where_to[0], port))
-        except OSError as exc:
-            listener.close()
-            if sockets and family == socket.AF_INET6:
-                continue  # `localhost` names ::1 on machines without IPv6 as well
-            _close_all(sockets)
-            raise InvalidInputError(f"listen: cannot use {where}: {exc.strerror}") from exc
-        port = listener.getsockname()[1]
-        sockets.append(listener)
-    return sockets
-
-
-def _close_all(sockets: list[socket.socket]) -> None:
-    for opened in sockets:
-        opened.close()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -225,6 +225,11 @@ def manifests() -> None:
 @app.command("auth-server")
 def auth_server(
     config: Annotated[Path, typer.Option(metavar="FILE", help="Configuration (YAML).")],
+    *,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=64, help="Processes. Default: what FILE says, or 1."),
+    ] = None,
 ) -> None:
     """Run the token server until SIGTERM.
 
@@ -232,7 +237,7 @@ def auth_server(
     """
     from sealoshub.authserver import server  # noqa: PLC0415  # heavy
 
-    server.run(config)
+    server.run(config, workers)
 
 
 @app.command()
