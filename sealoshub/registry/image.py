@@ -205,15 +205,19 @@ class Blob:
 
 
 class StaleDigestError(SealosHubError):
-    """A remembered digest is not that of the content; :meth:`Pending.resolve` knows better now."""
+    """A remembered digest is not that of the content; :meth:`Pending.prepare` knows better."""
 
 
 def unwatched(done: int) -> None:
-    """Watch nothing: the default of :meth:`Pending.resolve`."""
+    """Watch nothing."""
 
 
 class Pending(Protocol):
-    """A layer that is compressed first, and whose digest is known only then."""
+    """A layer that is compressed first, and whose digest is known only then.
+
+    From any thread; nothing is compressed twice. A *watch* is told how many bytes have been read,
+    again and again, and may raise to end it.
+    """
 
     @property
     def digest(self) -> Digest:
@@ -223,18 +227,28 @@ class Pending(Protocol):
     def size(self) -> int:
         """Bytes before compression."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the blob can be opened as it is; otherwise :meth:`prepare` has work to do."""
+
     def resolve(self, watch: Callable[[int], None] = unwatched) -> Blob:
-        """Return the layer as it will be pushed; from any thread, compressed at most once.
+        """Return the layer as it will be pushed, by its remembered digest if there is one.
 
-        If its digest is remembered from an earlier time, nothing is compressed before the blob is
-        opened. Should the memory prove wrong then, `open` raises :class:`StaleDigestError`, and a
-        second call returns the true blob.
-
-        Args:
-            watch: Told how many bytes have been read, again and again; may raise to end it.
+        The content behind a remembered digest is made when it is opened, or by :meth:`prepare`.
+        Should the memory prove wrong, opening it raises :class:`StaleDigestError`; afterwards the
+        true digest is known.
 
         Raises:
-            InvalidInputError: The content is damaged, or there is no room for the result.
+            InvalidInputError: The content is damaged.
+            SealosHubError: There is no room for the result.
+        """
+
+    def prepare(self, watch: Callable[[int], None] = unwatched) -> Blob:
+        """Return the layer, its content made and its digest proven.
+
+        Raises:
+            InvalidInputError: The content is damaged.
+            SealosHubError: There is no room for the result.
         """
 
 

@@ -1,127 +1,33 @@
-"""OCI image layouts (image specification, image-layout.md): from `index.json` to the blobs.
-
-The layout lies in a directory (here) or in a tar (:mod:`sealoshub.registry.archive`); both are a
-:class:`Store`, so that one reader serves both.
-"""
+"""OCI image layouts (image specification, image-layout.md): from `index.json` to the blobs."""
 
 from __future__ import annotations
 
-import os
-import stat
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError
+from sealoshub.reference import Digest, MediaType
+from sealoshub.registry import platforms, walk
 from sealoshub.registry.failure import clean
 from sealoshub.registry.image import (
+    MAX_DESCRIPTORS,
     MAX_MANIFEST,
-    Blob,
     Descriptor,
-    FileRegion,
     Manifest,
-    Readable,
+    Platform,
     parse_object,
 )
+from sealoshub.registry.store import blob_at, gather, small_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from sealoshub.reference import Digest
-    from sealoshub.registry.image import Pending
+    from sealoshub.registry.store import Contents, Store
 
-MAX_DEPTH: Final = 4  # indexes within indexes; buildx makes 2
-MAX_MANIFESTS: Final = 1000
-MAX_MANIFEST_BYTES: Final = 32 * 1024 * 1024  # of all manifests together: they stay in memory
+    Fetch = Callable[[Descriptor], bytes]
+
 REF_NAME: Final = "org.opencontainers.image.ref.name"
-_NAMES: Final = (REF_NAME, "io.containerd.image.name")
-
-
-class Store(Protocol):
-    """Where the files of a layout lie."""
-
-    name: str
-
-    def size(self, path: str) -> int | None:
-        """Return the bytes of a file; None if there is none."""
-
-    def open(self, path: str) -> Readable:
-        """Open a file."""
-
-    def close(self) -> None:
-        """Give everything back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """An image, read and checked, its blobs not yet.
-
-    Args:
-        manifests: Children before parents; the last is the root. While there is something pending
-            they are what *build* makes, and these only say how many there will be.
-        blobs: Distinct, without foreign layers.
-        names: What the layout calls the image.
-        pending: Layers that are compressed first.
-        build: Makes the manifests of the blobs of *pending*, in its order.
-    """
-
-    manifests: tuple[Manifest, ...]
-    blobs: tuple[Blob, ...]
-    names: tuple[str, ...]
-    pending: tuple[Pending, ...] = ()
-    build: Callable[[Sequence[Blob]], tuple[Manifest, ...]] | None = None
-
-
-class DirectoryStore:
-    """A layout in a directory.
-
-    Args:
-        root: The directory.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.name = str(root)
-        self._root = root
-        self._real = root.resolve()
-
-    def size(self, path: str) -> int | None:
-        """Return the bytes of a file; None if there is none.
-
-        Raises:
-            InvalidInputError: It is no file, or a link out of the directory.
-        """
-        file = self._root / PurePosixPath(path)
-        try:
-            real = file.resolve(strict=True)
-            found = real.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, RuntimeError) as exc:  # RuntimeError: a circle of links (Python < 3.13)
-            raise InvalidInputError(f"{file}: cannot be read ({clean(str(exc))})") from exc
-        if not real.is_relative_to(self._real):
-            raise InvalidInputError(f"{file}: is a link out of {self._root}")
-        if not stat.S_ISREG(found.st_mode):
-            raise InvalidInputError(f"{file}: is not a regular file")
-        return found.st_size
-
-    def open(self, path: str) -> Readable:
-        """Open a file.
-
-        Raises:
-            InvalidInputError: It is missing, no file, or cannot be read.
-        """
-        if self.size(path) is None:
-            raise NotFoundError(f"{self.name}: {path} is missing")
-        file = self._root / PurePosixPath(path)
-        try:
-            # Non-blocking: should it have become a pipe meanwhile.
-            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as exc:
-            raise InvalidInputError(f"{file}: {exc.strerror}") from exc
-        return FileRegion(descriptor, 0, os.fstat(descriptor).st_size, owned=True)
-
-    def close(self) -> None:
-        """Nothing is held open."""
+NAME_KEYS: Final = (REF_NAME, "io.containerd.image.name")
+_IMAGE_CONFIGS: Final = frozenset({MediaType.OCI_CONFIG, MediaType.DOCKER_CONFIG})
 
 
 def is_layout(store: Store) -> bool:
@@ -131,44 +37,159 @@ def is_layout(store: Store) -> bool:
     )
 
 
-def read_layout(store: Store, ref: str | None) -> Contents:
-    """Read every manifest below one entry of `index.json`.
+def read_layout(store: Store, ref: str | None, platform: Platform | None = None) -> Contents:
+    """Read every manifest below one entry of `index.json`, and what refers to it.
 
     Args:
         store: Where the layout lies.
         ref: Name or digest of the entry; None if there is only one.
+        platform: Of an index only the image for it; None: all, with signatures and the like.
 
     Raises:
-        NotFoundError: There is no such entry.
+        NotFoundError: There is no such entry, or none for *platform*.
         InvalidInputError: Something is missing, too large, or not what it says.
     """
+    entries = read_index(store)
+    fetch = fetcher(store, blob_path)
+    others = _Others(store.name, fetch)
+    chosen = _choose(store, entries, ref, others)
+    root = chosen[0]
+    if platform is not None:
+        root = narrow(store.name, root, platform, fetch)
+    manifests = walk.collect(store.name, root, fetch)
+    referrers = others.referring_to(manifests, entries) if platform is None else ()
+    names = (
+        entry.annotations[key] for entry in chosen for key in NAME_KEYS if key in entry.annotations
+    )
+    return gather(store, (*referrers, *manifests), names, blob_path)
+
+
+def read_index(store: Store) -> list[Descriptor]:
+    """Return the entries of `index.json`.
+
+    Raises:
+        InvalidInputError: It is not the index of a layout.
+    """
     _check_version(store)
-    index = parse_object(_small(store, "index.json"), f"{store.name}: index.json")
-    entries = index.get("manifests")
+    where = f"{store.name}: index.json"
+    entries = parse_object(small_file(store, "index.json"), where).get("manifests")
     if not isinstance(entries, list) or not entries:
         raise InvalidInputError(f"{store.name}: index.json lists no image")
-    where = f"{store.name}: index.json"
-    chosen = _choose(store, [Descriptor.parse(entry, where) for entry in entries], ref)
-    manifests: dict[Digest, Manifest] = {}
-    _collect(store, chosen[0], manifests, 0)
-    blobs: dict[Digest, Blob] = {}
-    for manifest in manifests.values():
-        for descriptor in manifest.blobs:
-            _add_blob(store, descriptor, blobs)
-    names = (
-        entry.annotations[key] for entry in chosen for key in _NAMES if key in entry.annotations
+    if len(entries) > MAX_DESCRIPTORS:
+        raise InvalidInputError(f"{where} lists more than {MAX_DESCRIPTORS} images")
+    return [Descriptor.parse(entry, where) for entry in entries]
+
+
+def blob_path(descriptor: Descriptor) -> str:
+    """Return where a blob lies in a layout."""
+    return f"blobs/{descriptor.digest.algorithm}/{descriptor.digest.hex}"
+
+
+def fetcher(store: Store, path_of: Callable[[Descriptor], str]) -> Fetch:
+    """Return what reads a manifest and compares it with its descriptor."""
+
+    def fetch(descriptor: Descriptor) -> bytes:
+        if descriptor.size > MAX_MANIFEST:
+            raise InvalidInputError(
+                f"{store.name}: manifest {descriptor.digest} is larger than {MAX_MANIFEST} bytes"
+            )
+        return blob_at(store, path_of(descriptor), descriptor).content()
+
+    return fetch
+
+
+def narrow(name: str, root: Descriptor, wanted: Platform, fetch: Fetch) -> Descriptor:
+    """Go down from *root* to the image for a platform.
+
+    Raises:
+        NotFoundError: There is none; the hint says which there are.
+        InvalidInputError: A manifest on the way is damaged.
+    """
+    for _ in range(walk.MAX_DEPTH + 1):
+        manifest = Manifest.parse(root, fetch(root))
+        if manifest.config is not None:
+            _check_platform(name, manifest.config, wanted, fetch)
+            return root
+        root = platforms.choose(name, wanted, manifest.children)
+    raise InvalidInputError(f"{name}: indexes within indexes, more than {walk.MAX_DEPTH} deep")
+
+
+def _check_platform(name: str, config: Descriptor, wanted: Platform, fetch: Fetch) -> None:
+    """Compare *wanted* with what an image says about itself; an artifact says nothing."""
+    if config.media_type not in _IMAGE_CONFIGS:
+        return
+    document = parse_object(fetch(config), f"the configuration of {name}")
+    system, architecture, variant = (
+        clean(str(document.get(key) or ""), 64) for key in ("os", "architecture", "variant")
     )
-    return Contents(
-        tuple(manifests.values()),
-        tuple(blobs.values()),
-        tuple(dict.fromkeys(clean(name, 255) for name in names)),
-    )
+    found = Platform(system, architecture, variant)
+    if system and architecture and not platforms.fits(wanted, found):
+        raise NotFoundError(f"{name} has no image for {wanted}", hint=f"It is for {found}.")
+
+
+class _Others:
+    """The entries of an index beside the image: signatures, attestations, other images.
+
+    It is a class because each is read at most once, and all of them together are bounded.
+    """
+
+    def __init__(self, name: str, fetch: Fetch) -> None:
+        self._name = name
+        self._fetch = fetch
+        self._known: dict[Digest, Manifest | None] = {}
+        self._bytes = 0
+
+    def referring_to(
+        self, manifests: Iterable[Manifest], entries: Iterable[Descriptor]
+    ) -> tuple[Manifest, ...]:
+        """Return the manifests among *entries* whose subject is one of *manifests*, and so on."""
+        there = {manifest.descriptor.digest for manifest in manifests}
+        left = {entry.digest: entry for entry in entries if entry.digest not in there}
+        found: dict[Digest, Manifest] = {}
+        while True:
+            new = [entry for entry in left.values() if self.subject(entry) in there]
+            if not new:
+                return tuple(found.values())
+            for entry in new:
+                del left[entry.digest]
+                for manifest in walk.collect(self._name, entry, self._fetch):
+                    if manifest.descriptor.digest not in there:
+                        found[manifest.descriptor.digest] = manifest
+            there |= found.keys()
+
+    def subject(self, entry: Descriptor) -> Digest | None:
+        """Return what an entry refers to; None if nothing, or if it cannot be read."""
+        if entry.digest not in self._known:
+            self._known[entry.digest] = self._read(entry)
+        manifest = self._known[entry.digest]
+        return None if manifest is None else subject_of(manifest.document)
+
+    def _read(self, entry: Descriptor) -> Manifest | None:
+        self._bytes += entry.size
+        if self._bytes > walk.MAX_MANIFEST_BYTES:
+            raise InvalidInputError(
+                f"{self._name}: its manifests are larger than {walk.MAX_MANIFEST_BYTES}"
+            )
+        try:
+            return Manifest.parse(entry, self._fetch(entry))
+        except InvalidInputError:
+            return None  # of another image, which nobody asked for
+
+
+def subject_of(document: Mapping[str, object]) -> Digest | None:
+    """Return the digest of the manifest that a manifest refers to."""
+    subject = document.get("subject")
+    digest = subject.get("digest") if isinstance(subject, dict) else None
+    try:
+        return Digest.parse(digest) if isinstance(digest, str) else None
+    except InvalidInputError:
+        return None
 
 
 def _check_version(store: Store) -> None:
     if store.size("oci-layout") is None:
         return  # containerd's and buildx's older exports have none
-    version = parse_object(_small(store, "oci-layout"), f"{store.name}: oci-layout")
+    version = parse_object(small_file(store, "oci-layout"), f"{store.name}: oci-layout")
     if version.get("imageLayoutVersion") != "1.0.0":
         raise InvalidInputError(
             f"{store.name}: is an OCI layout of a version that is not supported"
@@ -176,21 +197,26 @@ def _check_version(store: Store) -> None:
         )
 
 
-def _choose(store: Store, entries: list[Descriptor], ref: str | None) -> list[Descriptor]:
+def _choose(
+    store: Store, entries: list[Descriptor], ref: str | None, others: _Others
+) -> list[Descriptor]:
     """Return the entries of one image: the same digest may be there under several names."""
+    found = entries
     if ref is not None:
         found = [
             entry
             for entry in entries
-            if ref == entry.digest.text or ref in (entry.annotations.get(key) for key in _NAMES)
+            if ref == entry.digest.text or ref in (entry.annotations.get(key) for key in NAME_KEYS)
         ]
         if not found:
             raise NotFoundError(
                 f"{store.name}: there is no image {ref!r}", hint=_there_are(entries)
             )
-    else:
-        found = entries
-    if len({entry.digest for entry in found}) > 1:
+    elif len({entry.digest for entry in entries}) > 1:
+        # A signature beside the image that it signs does not make two images.
+        there = {entry.digest for entry in entries}
+        found = [entry for entry in entries if others.subject(entry) not in there]
+    if len({entry.digest for entry in found}) != 1:
         raise InvalidInputError(
             f"{store.name}: has {len(found)} images"
             + (f" called {ref!r}" if ref is not None else ""),
@@ -205,69 +231,3 @@ def _there_are(entries: list[Descriptor]) -> str:
     return (
         f"Name one behind the path, as in oci:PATH:NAME. There are: {', '.join(shown[:10])}{more}."
     )
-
-
-def _collect(
-    store: Store, descriptor: Descriptor, manifests: dict[Digest, Manifest], depth: int
-) -> None:
-    if descriptor.digest in manifests:
-        return
-    if depth > MAX_DEPTH:
-        raise InvalidInputError(f"{store.name}: indexes within indexes, more than {MAX_DEPTH} deep")
-    if len(manifests) >= MAX_MANIFESTS:
-        raise InvalidInputError(f"{store.name}: has more than {MAX_MANIFESTS} manifests")
-    if descriptor.size > MAX_MANIFEST:
-        raise InvalidInputError(
-            f"{store.name}: manifest {descriptor.digest} is larger than {MAX_MANIFEST} bytes"
-        )
-    if sum(len(known.content) for known in manifests.values()) > MAX_MANIFEST_BYTES:
-        raise InvalidInputError(f"{store.name}: its manifests are larger than {MAX_MANIFEST_BYTES}")
-    manifest = Manifest.parse(descriptor, _blob(store, descriptor).content())
-    for child in manifest.children:
-        _collect(store, child, manifests, depth + 1)
-    manifests[descriptor.digest] = manifest
-
-
-def _add_blob(store: Store, descriptor: Descriptor, blobs: dict[Digest, Blob]) -> None:
-    known = blobs.get(descriptor.digest)
-    if known is None:
-        blobs[descriptor.digest] = _blob(store, descriptor)
-    elif known.size != descriptor.size:
-        raise InvalidInputError(f"{store.name}: {descriptor.digest} is given two sizes")
-
-
-def _blob(store: Store, descriptor: Descriptor) -> Blob:
-    path = f"blobs/{descriptor.digest.algorithm}/{descriptor.digest.hex}"
-    size = store.size(path)
-    if size is None:
-        raise NotFoundError(
-            f"{store.name}: {descriptor.digest} ({descriptor.media_type}) is missing",
-            hint="The image was saved without all of its content, perhaps for one platform only.",
-        )
-    if size != descriptor.size:
-        raise InvalidInputError(
-            f"{store.name}: {descriptor.digest} has {size} bytes, its descriptor says"
-            f" {descriptor.size}",
-            hint="The image is damaged; make it again.",
-        )
-    return Blob(descriptor, lambda: store.open(path))
-
-
-def _small(store: Store, path: str) -> bytes:
-    size = store.size(path)
-    if size is None:
-        raise NotFoundError(f"{store.name}: {path} is missing, so it is no OCI layout")
-    if size > MAX_MANIFEST:
-        raise InvalidInputError(f"{store.name}: {path} is larger than {MAX_MANIFEST} bytes")
-    file = store.open(path)
-    try:
-        content = bytearray()
-        while block := file.read(size + 1 - len(content)):
-            content += block
-            if len(content) > size:
-                raise InvalidInputError(f"{store.name}: {path} changes while it is read")
-    except OSError as exc:
-        raise InvalidInputError(f"{store.name}: {path}: {exc.strerror or exc}") from exc
-    finally:
-        file.close()
-    return bytes(content)

@@ -7,22 +7,19 @@ unpacked. Whiteouts and opaque directories hide what lies below (OCI image speci
 
 from __future__ import annotations
 
-import gzip
-import io
 import tarfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.registry.archive import TAR_ERRORS, HeaderFile, walk
+from sealoshub.registry.expand import GZIP, ZSTD, BombError, BrokenError, Expanded
 from sealoshub.registry.failure import clean
 from sealoshub.registry.image import Platform, VerifiedReader, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import IO
 
     from sealoshub.reference import Digest
     from sealoshub.registry.image import Blob, Manifest
@@ -32,11 +29,7 @@ CONFIG: Final = "metadata/config.yaml"
 README: Final = "README.md"
 MAX_FILE: Final = 1024 * 1024  # bytes of one file; an Image resource must fit into etcd's 1.5 MiB
 MAX_CONFIG: Final = 4 * 1024 * 1024  # bytes of an image's configuration
-# A layer may unpack to this many bytes, or to RATIO times what it weighs, whichever is more; gzip
-# reaches 1032 with nothing but zeros, real layers stay below 20.
-FREE_BYTES: Final = 1024**3
-RATIO: Final = 100
-
+_TAR: Final = "tar"
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 
@@ -169,17 +162,20 @@ def _config(manifest: Manifest, blobs: Mapping[Digest, Blob]) -> Mapping[str, ob
 def _read_layer(blob: Blob, search: _Search) -> None:
     """Look for the wanted files in one layer, and whether it hides those below."""
     name = f"the layer {blob.digest}"
-    raw = VerifiedReader(blob)
+    # Compressing a layer only to unpack it again would be a waste.
+    kind = _TAR if blob.plain is not None else _kind(blob.descriptor.media_type)
+    if kind not in {GZIP, ZSTD, _TAR}:
+        search.give_up(f"{name} is {blob.descriptor.media_type}, which cannot be read here")
+        return
+    source = blob.plain or blob
+    raw = VerifiedReader(source)
     try:
-        stream = _decompressed(raw, blob)
-        if stream is None:
-            search.give_up(f"{name} is {blob.descriptor.media_type}, which cannot be read here")
-            return
         try:
-            _scan(HeaderFile(stream, seekable=False), search)
-        except _BombError:
+            content = Expanded(raw, None if kind == _TAR else kind, source.size)
+            _scan(HeaderFile(content, seekable=False), search)
+        except BombError:
             search.give_up(f"{name} unpacks to far too much; what lies behind was not read")
-        except (*TAR_ERRORS, EOFError, zlib.error) as exc:
+        except (*TAR_ERRORS, BrokenError) as exc:
             search.give_up(f"{name} is no readable tar ({clean(str(exc), 120)})")
         # The files count only if the layer is what its digest says, so it is read to the end.
         raw.drain()
@@ -228,53 +224,12 @@ def _is_below(path: str, directory: str) -> bool:
     return directory in {"", "."} or path.startswith(f"{directory}/")
 
 
-def _decompressed(raw: VerifiedReader, blob: Blob) -> _Capped | None:
-    """Return the tar of a layer; None for a compression that cannot be read here (zstd)."""
-    kind = blob.descriptor.media_type
-    if kind.endswith((".tar", "/tar")):
-        return _Capped(_buffered(raw), blob.size)
-    if "tar" in kind and kind.endswith(("gzip", "+gz")):
-        return _Capped(gzip.GzipFile(fileobj=_buffered(raw), mode="rb"), blob.size)
-    return None
-
-
-class _BombError(Exception):
-    """A layer that unpacks to much more than any real one."""
-
-
-class _Capped:
-    """Counts what comes out of a decompressor, and ends it."""
-
-    def __init__(self, source: IO[bytes] | gzip.GzipFile, packed: int) -> None:
-        self._source = source
-        self._left = max(FREE_BYTES, RATIO * packed)
-
-    def read(self, size: int, /) -> bytes:
-        block = self._source.read(size)
-        self._left -= len(block)
-        if self._left < 0:
-            raise _BombError
-        return block
-
-    def close(self) -> None:
-        self._source.close()
-
-
-def _buffered(reader: VerifiedReader) -> IO[bytes]:
-    return cast("IO[bytes]", io.BufferedReader(_RawReader(reader), buffer_size=1024 * 1024))
-
-
-class _RawReader(io.RawIOBase):
-    """A verified reader as the standard library wants a file."""
-
-    def __init__(self, reader: VerifiedReader) -> None:
-        super().__init__()
-        self._reader = reader
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]  # typeshed says Buffer, which has no length
-        block = self._reader.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
+def _kind(media_type: str) -> str:
+    """Tell how a layer of this type is compressed; the type itself if that is unknown."""
+    if media_type.endswith((".tar", "/tar")):
+        return _TAR
+    if "tar" in media_type and media_type.endswith(("gzip", "+gz")):
+        return GZIP
+    if "tar" in media_type and media_type.endswith(("zstd", "+zst")):
+        return ZSTD
+    return media_type

@@ -9,17 +9,18 @@ import contextlib
 import threading
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sealoshub.errors import ContentRefusedError, InvalidInputError
 from sealoshub.reference import Digest, Reference, is_tag
 from sealoshub.registry import failure
 from sealoshub.registry.chunks import ChunkLimit
-from sealoshub.registry.image import MAX_MANIFEST, Blob, StaleDigestError
+from sealoshub.registry.image import MAX_MANIFEST, Blob
 from sealoshub.registry.throttle import Throttle
 from sealoshub.registry.transfer import BlobState, BlobTransfer, Manner, StoppedError
-from sealoshub.registry.upload import Repository
+from sealoshub.registry.upload import Repository, blob_exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
     from sealoshub.registry.journal import Journal
     from sealoshub.registry.source import ImageSource
 
-_Sized = TypeVar("_Sized", "Blob", "Blob | Pending")
+
+class _HasSize(Protocol):
+    @property
+    def size(self) -> int: ...
+
+
+_Sized = TypeVar("_Sized", bound=_HasSize)
 
 JOBS: Final = 6  # what skopeo and podman use; more only helps with many tiny blobs
 GRACE: Final = 5.0  # seconds that open uploads get to be cancelled before they are left alone
@@ -288,30 +295,31 @@ class _Push:
                 stop.set()
 
     def _send_pending(self, pending: Pending, stop: threading.Event) -> None:
-        try:
-            self._send_blob(self._resolve(pending, stop), stop)
-        except StaleDigestError:
-            # The remembered digest was wrong, and is forgotten now.
-            self._send_blob(self._resolve(pending, stop), stop)
-
-    def _resolve(self, pending: Pending, stop: threading.Event) -> Blob:
         def watch(done: int) -> None:
             if stop.is_set():
                 raise StoppedError("stopped")
             self.tell(Compressing(pending.digest, done, pending.size))
 
         blob = pending.resolve(watch)
+        there = not pending.is_ready and self._exists(blob)
+        if not there:
+            # If its digest was only remembered, it may be another one.
+            blob = pending.prepare(watch)
         self.tell(Compressing(pending.digest, pending.size, pending.size, blob.digest, blob.size))
-        return blob
+        if there:
+            self._report(blob, BlobState.EXISTS, blob.size)
+        else:
+            self._send_blob(blob, stop)
+
+    def _exists(self, blob: Blob) -> bool:
+        retry = self.repository.client.retry
+        return retry.run(lambda: blob_exists(self.repository, blob.digest))
+
+    def _report(self, blob: Blob, state: BlobState, done: int) -> None:
+        self.tell(BlobProgress(blob.digest, blob.descriptor.media_type, state, done, blob.size))
 
     def _send_blob(self, blob: Blob, stop: threading.Event) -> None:
-        descriptor = blob.descriptor
-
-        def report(state: BlobState, done: int) -> None:
-            self.tell(
-                BlobProgress(blob.digest, descriptor.media_type, state, done, descriptor.size)
-            )
-
+        report = partial(self._report, blob)
         transfer = BlobTransfer(self.repository, blob, stop, report, self._manner)
         if transfer.run() is BlobState.DONE:
             with self._lock:

@@ -1,28 +1,75 @@
-"""Where an image to push comes from: `open_image("oci:DIR")`, a path, an archive."""
+"""Where an image to push comes from: `open_image("oci:DIR")`, a path, an archive, a storage."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from sealoshub.errors import InvalidInputError, NotFoundError
-from sealoshub.registry import layout
-from sealoshub.registry.archive import TarStore
-from sealoshub.registry.layout import DirectoryStore
+from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
+from sealoshub.reference import Reference
+from sealoshub.registry import layout, platforms
+from sealoshub.registry.archive import TarStore, open_archive
+from sealoshub.registry.compress import Compression, Workshop
+from sealoshub.registry.containers_storage import open_stored_image
+from sealoshub.registry.daemon import open_daemon_image
+from sealoshub.registry.digest_cache import open_cache
+from sealoshub.registry.docker_archive import is_docker_archive, read_docker_archive
+from sealoshub.registry.recompress import recompressed
+from sealoshub.registry.skopeo_dir import is_skopeo_dir, read_skopeo_dir
+from sealoshub.registry.spool import spool_folder
+from sealoshub.registry.store import DirectoryStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from sealoshub.registry.image import Blob, Manifest, Pending
-    from sealoshub.registry.layout import Contents, Store
+    from sealoshub.registry.image import Blob, Manifest, Pending, Platform
+    from sealoshub.registry.store import Contents, Store
 
-_PREFIX: Final = re.compile(r"(oci|oci-archive):(?!//)(.*)", re.DOTALL)
+    FromRegistry = Callable[[Reference, Platform | None], "ImageSource"]
+
+ALL_PLATFORMS: Final = "all"
+
+
+class Kind(StrEnum):
+    """What a source is; the value is its prefix."""
+
+    OCI = "oci"
+    OCI_ARCHIVE = "oci-archive"
+    DOCKER_ARCHIVE = "docker-archive"
+    DOCKER_DAEMON = "docker-daemon"
+    CONTAINERS_STORAGE = "containers-storage"
+    DIR = "dir"
+    REGISTRY = "docker"
+    PATH = ""
+
+
+_PREFIX: Final = re.compile(rf"({'|'.join(kind for kind in Kind if kind)}):(.*)", re.DOTALL)
 # Known to other programs: better an honest answer than "no such file".
-_FOREIGN: Final = re.compile(
-    r"(docker-archive|docker-daemon|containers-storage|dir|ostree|sif|tarball|docker|https?):"
+_FOREIGN: Final = re.compile(r"(ostree|sif|tarball|atomic|https?):")
+_DIRECTORIES: Final = frozenset({Kind.OCI, Kind.DIR})
+_SUPPORTED: Final = (
+    "Supported are oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME|:@INDEX],"
+    " docker-daemon:NAME, containers-storage:NAME, dir:DIR, docker://REF and plain paths."
 )
-_SUPPORTED: Final = "Supported are oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME] and plain paths."
+
+
+@dataclass(frozen=True, slots=True)
+class SourceName:
+    """What a user named as the source of a push.
+
+    Args:
+        kind: By its prefix.
+        rest: What stands behind it.
+    """
+
+    kind: Kind
+    rest: str
 
 
 class ImageSource:
@@ -32,22 +79,19 @@ class ImageSource:
     that are compressed while they are pushed.
 
     Args:
-        store: Where its files lie.
+        name: What was opened, for messages.
         contents: What was read there.
+        close: Gives it back.
     """
 
-    def __init__(self, store: Store, contents: Contents) -> None:
-        self._store = store
+    def __init__(self, name: str, contents: Contents, close: Callable[[], object]) -> None:
         self._contents = contents
+        self._close = close
         self._built: tuple[tuple[Blob, ...], tuple[Manifest, ...]] = ((), contents.manifests)
+        self.name = name
         self.names: tuple[str, ...] = contents.names
         self.pending: tuple[Pending, ...] = contents.pending
-        self.manifest_count = len(contents.manifests)
-
-    @property
-    def name(self) -> str:
-        """The path that was opened, for messages."""
-        return self._store.name
+        self.manifest_count = contents.to_build or len(contents.manifests)
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
@@ -74,7 +118,8 @@ class ImageSource:
         """Compress what is still pending, so that every digest is known.
 
         Raises:
-            InvalidInputError: A layer is damaged, or there is no room for the result.
+            InvalidInputError: A layer is damaged.
+            SealosHubError: There is no room for the result.
         """
         self._complete()
 
@@ -99,41 +144,213 @@ class ImageSource:
         self.close()
 
     def close(self) -> None:
-        """Close the archive."""
-        self._store.close()
+        """Close the archive, and give back the disk that compressed layers took."""
+        self._close()
 
 
-def open_image(source: str) -> ImageSource:
+def parse_source(text: str) -> SourceName:
+    """Split the prefix from a source.
+
+    Raises:
+        InvalidInputError: It is of a kind that other programs know.
+    """
+    prefixed = _PREFIX.fullmatch(text)
+    if prefixed is not None:
+        kind = Kind(prefixed[1])
+        # Only `docker:` is followed by slashes, and it must be.
+        if (kind is Kind.REGISTRY) == prefixed[2].startswith("//"):
+            return SourceName(kind, prefixed[2])
+        raise InvalidInputError(f"{text[:200]!r} is not a source", hint=_SUPPORTED)
+    foreign = _FOREIGN.match(text)
+    if foreign is not None and not _exists(text):
+        raise InvalidInputError(
+            f"sources of the kind {foreign[1]}: are not supported", hint=_SUPPORTED
+        )
+    return SourceName(Kind.PATH, text)
+
+
+def open_image(
+    source: str,
+    *,
+    compression: str | None = None,
+    platform: str | None = None,
+    env: Mapping[str, str] | None = None,
+    from_registry: FromRegistry | None = None,
+) -> ImageSource:
     """Open what a user named as the source of a push.
 
     Args:
-        source: `oci:DIRECTORY[:NAME]`, `oci-archive:FILE[:NAME]`, or a path (`[:NAME]`), whose kind
+        source: A prefix and what belongs to it (:class:`Kind`), or a path (`[:NAME]`), whose kind
             is found out by looking.
+        compression: Of layers that are not compressed: `gzip`, `zstd` or `none`. None: `gzip` for
+            what docker, podman and buildah keep and for `dir:`; OCI layouts stay byte for byte.
+        platform: `os/architecture[/variant]`: of an index only the image for it; None and `all`:
+            everything.
+        env: Where caches, temporary files and sockets are; default: the process's environment.
+        from_registry: Opens `docker://` sources, for which somebody must have credentials.
 
     Raises:
-        NotFoundError: There is no such file, or no image of that name in it.
+        NotFoundError: There is no such file, or no image of that name or platform in it.
         InvalidInputError: It is not an image, a damaged one, or of a kind that is not supported.
+        SealosHubError: There is no room to unpack it.
     """
-    prefixed = _PREFIX.fullmatch(source)
-    if prefixed is None:
-        foreign = _FOREIGN.match(source)
-        if foreign is not None and not Path(source).exists():
-            raise InvalidInputError(
-                f"sources of the kind {foreign[1]}: are not supported yet", hint=_SUPPORTED
+    name = parse_source(source)
+    wanted = None if platform in {None, ALL_PLATFORMS} else platforms.parse(str(platform))
+    how = None if compression is None else _compression(compression)
+    if name.kind is Kind.REGISTRY:
+        if from_registry is None:
+            raise InvalidInputError("an image in a registry cannot be the source here")
+        return from_registry(Reference.parse(name.rest.removeprefix("//")), wanted)
+    opener = _Opener(how, wanted, os.environ if env is None else env)
+    if name.kind is Kind.DOCKER_DAEMON:
+        return opener.from_daemon(name.rest)
+    if name.kind is Kind.CONTAINERS_STORAGE:
+        return opener.from_storage(name.rest)
+    return opener.from_path(name)
+
+
+def find_local(
+    reference: str,
+    *,
+    compression: str | None = None,
+    platform: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> ImageSource:
+    """Open the image that podman, buildah or docker keep under the name of the target.
+
+    Args:
+        reference: Where it will be pushed to, with its tag.
+        compression: As for :func:`open_image`.
+        platform: As for :func:`open_image`.
+        env: As for :func:`open_image`.
+
+    Raises:
+        NotFoundError: Neither of the two has it; the message says why.
+        InvalidInputError: It is damaged.
+        SealosHubError: There is no room for a copy of it.
+    """
+    reasons = []
+    for kind in (Kind.CONTAINERS_STORAGE, Kind.DOCKER_DAEMON):
+        try:
+            return open_image(
+                f"{kind}:{reference}", compression=compression, platform=platform, env=env
             )
-        path, ref = _split(source)
-    else:
-        path, ref = _split(prefixed[2])
-    if prefixed is not None and (prefixed[1] == "oci") != path.is_dir():
-        wanted = "directory" if prefixed[1] == "oci" else "file"
-        raise InvalidInputError(f"{path}: is not a {wanted}", hint=_SUPPORTED)
-    store = _open_store(path)
+        except SealosHubError as exc:
+            if isinstance(exc, InvalidInputError) and not isinstance(exc, NotFoundError):
+                raise
+            reasons.append(exc.message)
+    raise NotFoundError(
+        f"there is no local image {reference} ({'; '.join(reasons)})",
+        hint="Name a source before the reference: a file, a directory, docker-daemon:NAME or"
+        " containers-storage:NAME.",
+    )
+
+
+class _Opener:
+    """How everything is opened: what the user chose, and where this machine keeps things.
+
+    Args:
+        compression: None for the default of each kind.
+        platform: None for all.
+        env: The environment.
+    """
+
+    def __init__(
+        self, compression: Compression | None, platform: Platform | None, env: Mapping[str, str]
+    ) -> None:
+        self._compression = compression
+        self._platform = platform
+        self._env = env
+        self._folder = spool_folder(env)
+
+    def from_path(self, name: SourceName) -> ImageSource:
+        """Open a directory or a file."""
+        path, ref = _split(name.rest)
+        is_directory = path.is_dir()
+        if name.kind is not Kind.PATH and (name.kind in _DIRECTORIES) != is_directory:
+            wanted = "directory" if name.kind in _DIRECTORIES else "file"
+            raise InvalidInputError(f"{path}: is not a {wanted}", hint=_SUPPORTED)
+        with contextlib.ExitStack() as stack:
+            store = DirectoryStore(path) if is_directory else open_archive(path, self._folder)
+            stack.callback(store.close)
+            contents = self._read(store, name.kind, ref, stack)
+            return ImageSource(store.name, contents, stack.pop_all().close)
+
+    def from_daemon(self, name: str) -> ImageSource:
+        """Open an image of a running docker."""
+        with contextlib.ExitStack() as stack:
+            store = open_daemon_image(name, self._env, self._folder)
+            stack.callback(store.close)
+            contents = self._read_docker(store, None, stack)
+            return ImageSource(store.name, contents, stack.pop_all().close)
+
+    def from_storage(self, name: str) -> ImageSource:
+        """Open an image of podman or buildah."""
+        with contextlib.ExitStack() as stack:
+            store, remove = open_stored_image(name, self._env, self._folder)
+            stack.callback(remove)
+            contents = self._read(store, Kind.DIR, None, stack)
+            return ImageSource(f"containers-storage:{name}", contents, stack.pop_all().close)
+
+    def _read(
+        self, store: Store, kind: Kind, ref: str | None, stack: contextlib.ExitStack
+    ) -> Contents:
+        """Read what lies in *store*, which the user called *kind*, or called nothing."""
+        if kind in {Kind.PATH, Kind.DIR} and is_skopeo_dir(store):
+            if ref is not None:
+                raise NotFoundError(
+                    f"{store.name}: there is one image, and no name", hint=_SUPPORTED
+                )
+            # What podman wrote there calls plain layers compressed, so they are looked at.
+            return recompressed(
+                read_skopeo_dir(store, self._platform),
+                self._compression or Compression.GZIP,
+                self._workshop(stack),
+            )
+        # What docker saves is an OCI layout too; it is called by what it is for.
+        docker = isinstance(store, TarStore) and is_docker_archive(store)
+        if docker and (kind in {Kind.PATH, Kind.DOCKER_ARCHIVE}):
+            return self._read_docker(store, ref, stack)
+        if kind in {Kind.PATH, Kind.OCI, Kind.OCI_ARCHIVE} and layout.is_layout(store):
+            return self._as_it_is(layout.read_layout(store, ref, self._platform), stack)
+        what = "an image" if kind is Kind.PATH else f"what {kind}: stands for"
+        raise InvalidInputError(f"{store.name}: is not {what}", hint=_SUPPORTED)
+
+    def _read_docker(self, store: Store, ref: str | None, stack: contextlib.ExitStack) -> Contents:
+        return read_docker_archive(
+            store,
+            ref,
+            self._compression or Compression.GZIP,
+            self._workshop(stack),
+            self._platform,
+        )
+
+    def _as_it_is(self, contents: Contents, stack: contextlib.ExitStack) -> Contents:
+        """Compress only if the user has asked for it: the digest changes."""
+        if self._compression is None:
+            return contents
+        return recompressed(contents, self._compression, self._workshop(stack))
+
+    def _workshop(self, stack: contextlib.ExitStack) -> Workshop:
+        workshop = Workshop(self._folder, open_cache(self._env))
+        stack.callback(workshop.close)
+        return workshop
+
+
+def _compression(text: str) -> Compression:
     try:
-        _demand_layout(store)
-        return ImageSource(store, layout.read_layout(store, ref))
-    except BaseException:
-        store.close()
-        raise
+        return Compression(text)
+    except ValueError as exc:
+        raise InvalidInputError(
+            f"{text[:40]!r} is not a compression", hint=f"Choose {', '.join(Compression)}."
+        ) from exc
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long; a NUL
+        return False
 
 
 def _split(text: str) -> tuple[Path, str | None]:
@@ -149,19 +366,3 @@ def _split(text: str) -> tuple[Path, str | None]:
     except (OSError, ValueError) as exc:  # too long; a NUL
         raise InvalidInputError(f"{text[:200]!r} is not a path") from exc
     raise NotFoundError(f"{text or 'the source'!s}: there is no such file", hint=_SUPPORTED)
-
-
-def _open_store(path: Path) -> Store:
-    return DirectoryStore(path) if path.is_dir() else TarStore(path)
-
-
-def _demand_layout(store: Store) -> None:
-    if layout.is_layout(store):
-        return
-    if store.size("manifest.json") is not None:
-        kind = "a directory of `dir:`" if isinstance(store, DirectoryStore) else "a docker archive"
-        raise InvalidInputError(
-            f"{store.name}: is {kind}, which is not supported yet",
-            hint="Save it as an OCI layout, for example with `skopeo copy … oci-archive:FILE`.",
-        )
-    raise InvalidInputError(f"{store.name}: is not an image", hint=_SUPPORTED)

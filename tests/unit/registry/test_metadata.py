@@ -12,7 +12,7 @@ import pytest
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.reference import MediaType
-from sealoshub.registry import metadata
+from sealoshub.registry import expand
 from sealoshub.registry.metadata import CONFIG, MAX_FILE, README, Metadata, read_metadata
 from sealoshub.registry.source import open_image
 from tests import images
@@ -163,7 +163,7 @@ def test_unreadable_layer(build: Builder, content: bytes, kind: str) -> None:
 
 def test_bomb(build: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer that unpacks to far too much is left, with a note."""
-    monkeypatch.setattr(metadata, "FREE_BYTES", 1024 * 1024)
+    monkeypatch.setattr(expand, "FREE_BYTES", 1024 * 1024)
     found = read(build, layer(build, [("zeros", bytes(20 * 1024 * 1024)), (CONFIG, NEW)]))
     assert found.config_yaml is None
     assert "far too much" in found.notes[0]

@@ -147,19 +147,10 @@ def test_foreign_layers_are_left_out(build: Builder) -> None:
         assert [blob.descriptor.media_type for blob in source.blobs] == [MediaType.OCI_CONFIG]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "docker-archive:x.tar",
-        "docker-daemon:x:1",
-        "containers-storage:x",
-        "docker://h/o/r",
-        "dir:x",
-    ],
-)
+@pytest.mark.parametrize("kind", ["ostree:x", "sif:x", "https://x/y", "tarball:x", "oci://x"])
 def test_kinds_that_are_not_supported(kind: str) -> None:
-    """Known kinds that are not read yet are named, with what is."""
-    with pytest.raises(InvalidInputError, match="not supported yet") as caught:
+    """Kinds that other programs know are named, with what is supported here."""
+    with pytest.raises(InvalidInputError, match=r"not supported|is not a source") as caught:
         open_image(kind)
     assert caught.value.hint is not None
     assert "oci-archive:" in caught.value.hint
@@ -192,20 +183,13 @@ def test_no_image(tmp_path: Path) -> None:
     for name, content, said in (
         ("text", b"hello" * 1000, "no tar archive"),
         ("nothing", b"", "no tar archive"),
-        ("gz", b"\x1f\x8b\x08\x00abc", "compressed with gzip"),
-        ("zst", b"\x28\xb5\x2f\xfdabc", "compressed with zstd"),
+        ("gz", b"\x1f\x8b\x08\x00abc", "cannot be unpacked"),
+        ("zst", b"\x28\xb5\x2f\xfdabc", "cannot be unpacked"),
+        ("bz2", b"BZh91AY", "bzip2 cannot be unpacked"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InvalidInputError, match=said):
             open_image(str(tmp_path / name))
-
-
-def test_docker_archive(tmp_path: Path) -> None:
-    """A docker archive is recognized and honestly refused."""
-    with tarfile.open(tmp_path / "d.tar", "w") as tar:
-        member(tar, "manifest.json", b"[]")
-    with pytest.raises(InvalidInputError, match="a docker archive, which is not supported yet"):
-        open_image(str(tmp_path / "d.tar"))
 
 
 def test_fifo(tmp_path: Path) -> None:
@@ -304,7 +288,7 @@ def test_hostile_layouts(build: Builder, name: str, tmp_path: Path, *, archived:
     path = build.index(make(build))
     if archived:
         if name in {"link out", "pipe"}:
-            said = "is a link|is missing"
+            said = "is a link|is missing|link out"
         path = str(pack(Path(path), tmp_path / "hostile.tar"))
     with pytest.raises(InvalidInputError, match=said) as caught:
         open_image(path)
@@ -366,9 +350,12 @@ def member(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: obje
         ("../evil", {}, "points out of"),
         ("/etc/passwd", {}, "points out of"),
         ("blobs/../../x", {}, "points out of"),
-        ("index.json", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "is a link"),
-        ("index.json", {"type": tarfile.LNKTYPE, "linkname": "missing"}, "is a link"),
-        ("index.json", {"type": tarfile.LNKTYPE, "linkname": "../x"}, "points out of"),
+        ("index.json", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "link out of"),
+        ("index.json", {"type": tarfile.SYMTYPE, "linkname": "a/../../x"}, "link out of"),
+        ("index.json", {"type": tarfile.SYMTYPE, "linkname": "index.json"}, "link to a link"),
+        ("index.json", {"type": tarfile.LNKTYPE, "linkname": "missing"}, "is not an image"),
+        ("index.json", {"type": tarfile.LNKTYPE, "linkname": "../x"}, "link out of"),
+        ("elsewhere", {"type": tarfile.SYMTYPE, "linkname": "../x"}, "link out of"),
     ],
 )
 def test_hostile_members(tmp_path: Path, name: str, fields: dict[str, Any], said: str) -> None:
