@@ -1,16 +1,11 @@
-"""What a person or a program gets to see: results on standard output, all else on standard error.
-
-The only door to rich, which is imported when a terminal is there and something moves on it.
-"""
+"""What people and programs get to see: results on standard output, the rest on standard error."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import signal
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -19,9 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from rich.progress import TaskID
+    from collections.abc import Mapping, Sequence
 
     from sealoshub.errors import SealosHubError
 
@@ -236,6 +229,13 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def clock(seconds: float) -> str:
+    """Write how long something takes, as a clock does: `0:07`, `12:34`, `1:00:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def _is_dumb() -> bool:
     return os.environ.get("TERM") == "dumb"
 
@@ -290,66 +290,3 @@ def _cut(text: str, width: int) -> str:
             break
         kept.append(char)
     return f"{''.join(kept)}…"
-
-
-class Bars:
-    """One bar for each thing that is under way, and one for all together, on standard error.
-
-    It is a class because rich redraws it from a thread of its own until it is closed.
-    """
-
-    def __init__(self, title: str, total: int) -> None:
-        from rich import progress  # noqa: PLC0415  # 60 ms, and only a terminal needs it
-        from rich.console import Console  # noqa: PLC0415  # as above
-
-        self._progress = progress.Progress(
-            progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(),
-            progress.DownloadColumn(binary_units=True),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True, no_color=not wants_colour(sys.stderr)),
-            transient=True,
-        )
-        self._all = self._progress.add_task(clean(title), total=total)
-        self._tasks: dict[str, TaskID] = {}
-        self._done: dict[str, int] = {}
-
-    def start(self) -> None:
-        """Show them; apart from making them, so that whoever is interrupted here can close."""
-        with _undisturbed():
-            self._progress.start()
-
-    def update(self, key: str, label: str, done: int, total: int, *, finished: bool) -> None:
-        """Move the bar of *key*; a finished one disappears and stays in the total."""
-        self._done[key] = total if finished else done
-        self._progress.update(self._all, completed=sum(self._done.values()))
-        task = self._tasks.get(key)
-        if finished:
-            if task is not None:
-                self._progress.remove_task(self._tasks.pop(key))
-        elif task is None:
-            self._tasks[key] = self._progress.add_task(clean(label), total=total, completed=done)
-        else:
-            self._progress.update(task, completed=done)
-
-    def close(self) -> None:
-        """Remove the bars from the screen."""
-        with _undisturbed():
-            self._progress.stop()
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait: rich counts itself as started before it is, and then cannot stop.
-
-    Not by a signal mask, which holds for one thread: another one would take the signal.
-    """
-    waiting: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if waiting:
-            signal.raise_signal(signal.SIGINT)

@@ -8,20 +8,23 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealoshub.cli import output
-from sealoshub.registry.pull_events import ManifestPulled, PullStarted
-from sealoshub.registry.push import BlobProgress, ManifestPushed, Started
-from sealoshub.registry.transfer import BlobState
+from sealoshub.cli.tally import FINISHED, Tally
+from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
+from sealoshub.registry.push import BlobProgress, Compressing, ManifestPushed, PushResult, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sealoshub.cli.bars import Bars
+    from sealoshub.reference import Digest
     from sealoshub.registry.pull_events import PullEvent
     from sealoshub.registry.push import Event
+    from sealoshub.registry.transfer import BlobState
 
 TOTAL_EVERY: Final = 10.0  # seconds between two total lines in a log
 UPLOADING_EVERY: Final = 0.5  # seconds between two JSON lines about the same running blob
+DRAWN_EVERY: Final = 0.1  # seconds between two moves of the same bar
 
-_FINISHED: Final = frozenset({BlobState.EXISTS, BlobState.MOUNTED, BlobState.DONE})
 _SHORT: Final = 19  # characters of a digest that people compare: sha256: and twelve digits
 
 
@@ -64,33 +67,31 @@ class Lines:
     ) -> None:
         self._say = say
         self._clock = clock
-        self._total = 0
-        self._done: dict[str, int] = {}
-        self._last = self._begin = clock()
+        self._tally = Tally(0, clock)
+        self._last = clock()
 
     def __call__(self, event: Event | PullEvent) -> None:
         """Print the line that *event* is worth, if any."""
         match event:
             case Started() | PullStarted():
-                self._total = event.size
-                verb = "pushing" if isinstance(event, Started) else "pulling"
-                self._say(
-                    f"{verb} {event.reference}: {event.blobs} blobs, {output.size(event.size)}"
-                )
+                self._tally = Tally(event.size, self._clock)
+                self._say(_header(event))
+            case Compressing():
+                self._tally.compressing(event)
+                if event.blob is not None and event.blob_size is not None:
+                    became = f"{_short(event.blob)}, {output.size(event.blob_size)}"
+                    self._say(f"{_short(event.diff_id)}  compressed  to {became}")
+                self._say_total()
             case BlobProgress():
-                finished = event.state in _FINISHED
-                self._done[event.digest.text] = event.total if finished else event.done
-                if finished:
-                    self._say(f"{_short(event)}  {event.state}  {output.size(event.total)}")
-                elif self._clock() - self._last >= TOTAL_EVERY:
-                    self._say(self._summary())
+                self._tally.blob(event)
+                if event.state in FINISHED:
+                    self._say(f"{_short(event.digest)}  {event.state}  {output.size(event.total)}")
+                self._say_total()
             case ManifestPushed():
                 state = "exists" if event.existed else "pushed"
-                self._say(
-                    f"{event.digest.text[:_SHORT]}  {state}  manifest {event.tag or ''}".rstrip()
-                )
+                self._say(f"{_short(event.digest)}  {state}  manifest {event.tag or ''}".rstrip())
             case ManifestPulled():
-                self._say(f"{event.digest.text[:_SHORT]}  pulled  manifest")
+                self._say(f"{_short(event.digest)}  pulled  manifest")
 
     def close(self) -> None:
         """Do nothing; the last line has been printed."""
@@ -99,51 +100,78 @@ class Lines:
         """Print one line."""
         self._say(f"image.imagehub.sealos.io/{name} {outcome}")
 
-    def _summary(self) -> str:
-        self._last = self._clock()
-        done = sum(self._done.values())
-        rate = done / max(self._last - self._begin, 0.001)
-        left = (self._total - done) / rate if rate else 0
-        return (
-            f"{output.size(done)} of {output.size(self._total)},"
-            f" {output.size(rate)}/s, about {left:.0f} s left"
-        )
+    def _say_total(self) -> None:
+        tally, now = self._tally, self._clock()
+        if now - self._last < TOTAL_EVERY or tally.done >= tally.total:
+            return
+        self._last = now
+        self._say(f"{_of(tally.done, tally.total)}{_speed(tally, 'about {} left')}")
 
 
 class OnTerminal:
-    """Bars, as long as blobs are under way.
+    """Bars, as long as blobs are under way, and a line about all of it in the end.
 
     Args:
         say: Takes a line.
+        clock: Monotonic clock, in seconds.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._say = say
-        self._bars: output.Bars | None = None
+        self._clock = clock
+        self._tally = Tally(0, clock)
+        self._bars: Bars | None = None
+        self._drawn: dict[str, float] = {}
+        self._summary = ""
 
     def __call__(self, event: Event | PullEvent) -> None:
         """Move the bar that *event* is about."""
         match event:
             case Started() | PullStarted():
-                self._bars = output.Bars(event.reference, event.size)
+                from sealoshub.cli.bars import Bars  # noqa: PLC0415  # rich: 60 ms
+
+                self._tally = Tally(event.size, self._clock)
+                self._say(_header(event))
+                self._bars = Bars(event.size)
                 self._bars.start()
+            case Compressing() if self._bars is not None:
+                self._tally.compressing(event)
+                self._draw(event.diff_id, event.done, event.total, "compressing", event.blob)
             case BlobProgress() if self._bars is not None:
-                self._bars.update(
-                    event.digest.text,
-                    _short(event),
-                    event.done,
-                    event.total,
-                    finished=event.state in _FINISHED,
-                )
+                self._tally.blob(event)
+                over = event.state in FINISHED or None
+                self._draw(event.digest, event.done, event.total, "", over)
+            case PushResult() | PullResult():
+                self._summary = _summary(self._tally, is_push=isinstance(event, PushResult))
 
     def close(self) -> None:
-        """Remove the bars."""
+        """Remove the bars; say what was done, if it was done."""
         if self._bars is not None:
             self._bars.close()
+        if self._summary:
+            self._say(self._summary)
 
     def applied(self, name: str, outcome: str) -> None:
         """Print one line."""
         self._say(f"image.imagehub.sealos.io/{name} {outcome}")
+
+    def _draw(self, digest: Digest, done: int, total: int, what: str, over: object | None) -> None:
+        """Move the bar of *digest*, or remove it if it is *over*."""
+        bars, now, key = self._bars, self._clock(), digest.text
+        if bars is None or (over is None and now - self._drawn.get(key, -1.0) < DRAWN_EVERY):
+            return
+        self._drawn[key] = now
+        write = _percent if bars.is_narrow else _of
+        if over is not None:
+            bars.remove(key)
+        else:
+            note = f"{what} {write(done, total)}".strip()
+            bars.update(key, _short(digest), done, total, note)
+        tally = self._tally
+        amount = write(tally.done, tally.total) + _speed(tally, "{}")
+        bars.update_all(tally.done, tally.total, amount)
 
 
 class JsonLines:
@@ -155,7 +183,7 @@ class JsonLines:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._last: dict[str, tuple[BlobState, float]] = {}
+        self._last: dict[str, tuple[BlobState | str, float]] = {}
 
     def __call__(self, event: Event | PullEvent) -> None:
         """Print *event*."""
@@ -168,6 +196,8 @@ class JsonLines:
                     bytes=event.size,
                     manifests=event.manifests,
                 )
+            case Compressing():
+                self._compress(event)
             case BlobProgress():
                 self._blob(event)
             case ManifestPushed():
@@ -201,19 +231,37 @@ class JsonLines:
         self._print("result", status="ok", exit_code=0, **data)
 
     def _blob(self, event: BlobProgress) -> None:
-        key, now = event.digest.text, self._clock()
-        state, last = self._last.get(key, (None, 0.0))
-        if state is event.state and now - last < UPLOADING_EVERY:
+        if not self._is_due(event.digest, event.state):
             return
-        self._last[key] = (event.state, now)
         self._print(
             "blob",
-            digest=key,
+            digest=event.digest.text,
             media_type=event.media_type,
             state=event.state.value,
             bytes=event.done,
             total=event.total,
         )
+
+    def _compress(self, event: Compressing) -> None:
+        if not self._is_due(event.diff_id, "compressing" if event.blob is None else "compressed"):
+            return
+        self._print(
+            "compress",
+            diff_id=event.diff_id.text,
+            bytes=event.done,
+            total=event.total,
+            digest=event.blob.text if event.blob is not None else None,
+            size=event.blob_size,
+        )
+
+    def _is_due(self, digest: Digest, state: BlobState | str) -> bool:
+        """Tell whether something is new: the state, or a number that has not been told lately."""
+        now = self._clock()
+        before, last = self._last.get(digest.text, (None, 0.0))
+        if before == state and now - last < UPLOADING_EVERY:
+            return False
+        self._last[digest.text] = (state, now)
+        return True
 
     @staticmethod
     def _print(event: str, **fields: object) -> None:
@@ -229,5 +277,40 @@ def watcher(*, ndjson: bool, quiet: bool, say: Callable[[str], None]) -> Watcher
     return OnTerminal(say) if output.is_terminal(sys.stderr) else Lines(say)
 
 
-def _short(event: BlobProgress) -> str:
-    return event.digest.text[:_SHORT]
+def _header(event: Started | PullStarted) -> str:
+    verb = "pushing" if isinstance(event, Started) else "pulling"
+    return f"{verb} {event.reference}: {_blobs(event.blobs)}, {output.size(event.size)}"
+
+
+def _summary(tally: Tally, *, is_push: bool) -> str:
+    """Return one line about a push or a pull that is done."""
+    there = f"{_blobs(tally.spared)} {'was' if tally.spared == 1 else 'were'} there"
+    if not tally.finished:
+        return f"nothing to {'send' if is_push else 'fetch'}: {there}"
+    moved = f"{_blobs(tally.finished)}, {output.size(tally.moved)}"
+    speed = f"{output.size(tally.moved / max(tally.seconds, 0.001))}/s"
+    tail = f"; {there}" if tally.spared else ""
+    return f"{'sent' if is_push else 'fetched'} {moved} in {tally.seconds:.1f} s, {speed}{tail}"
+
+
+def _blobs(count: int) -> str:
+    return f"{count} blob{'' if count == 1 else 's'}"
+
+
+def _of(done: int, total: int) -> str:
+    return f"{output.size(done)} of {output.size(total)}"
+
+
+def _percent(done: int, total: int) -> str:
+    return f"{100 * done // total if total else 100} %"
+
+
+def _speed(tally: Tally, remaining: str) -> str:
+    rate, left = tally.rate(), tally.left()
+    if not rate or left is None:
+        return ""
+    return f", {output.size(rate)}/s, {remaining.format(output.clock(left))}"
+
+
+def _short(digest: Digest) -> str:
+    return digest.text[:_SHORT]

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealoshub.cli import progress, session
+from sealoshub.cli import session
 from sealoshub.errors import AuthenticationError, DeniedError, UnavailableError
-from sealoshub.reference import Digest
-from sealoshub.registry.push import BlobProgress, ManifestPushed, Started
-from sealoshub.registry.transfer import BlobState
 from tests.images import Layout, oci_layout
 from tests.unit.cli.conftest import FakeCluster, FakeHub, Program
 from tests.unit.registry.fake_registry import FakeRegistry, Knobs
@@ -304,55 +301,3 @@ def test_a_name_that_is_no_image_of_a_hub(
     assert result.exit_code == 0, result.output
     assert "no Image resource was applied" in result.stderr
     assert cluster.applied == []
-
-
-# ---------------------------------------------------------------- watching
-
-
-def _blob(state: BlobState, done: int, name: str = "x") -> BlobProgress:
-    return BlobProgress(Digest.of(name.encode()), "t", state, done, 100)
-
-
-def test_lines_of_a_log() -> None:
-    """A log gets a line for each finished blob and a total every ten seconds, no more."""
-    lines: list[str] = []
-    now = [0.0]
-    watch = progress.Lines(lines.append, lambda: now[0])
-    watch(Started("h/o/r:t", 2, 200, 1))
-    for second in range(1, 13):
-        now[0] = float(second)
-        watch(_blob(BlobState.UPLOADING, second * 8))
-    watch(_blob(BlobState.DONE, 100))
-    watch(_blob(BlobState.EXISTS, 0, "y"))
-    watch(ManifestPushed(Digest.of(b"m"), "t", 9, "v1", existed=False))
-    short = [Digest.of(name).text[:19] for name in (b"x", b"y", b"m")]
-    assert lines == [
-        "pushing h/o/r:t: 2 blobs, 200 B",
-        "80 B of 200 B, 8 B/s, about 15 s left",
-        f"{short[0]}  done  100 B",
-        f"{short[1]}  exists  100 B",
-        f"{short[2]}  pushed  manifest v1",
-    ]
-
-
-def test_json_lines_are_not_a_flood(capsys: pytest.CaptureFixture[str]) -> None:
-    """A running blob is reported twice a second at most; every change of state at once."""
-    now = [0.0]
-    watch = progress.JsonLines(lambda: now[0])
-    for step in range(100):
-        now[0] = step / 100
-        watch(_blob(BlobState.UPLOADING, step))
-    watch(_blob(BlobState.DONE, 100))
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [event["bytes"] for event in events] == [0, 50, 100]
-
-
-def test_bars_leave_the_screen_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    """Bars are drawn on standard error and leave nothing on standard output."""
-    watch = progress.OnTerminal(lambda _: None)
-    watch(Started("h/o/r:[red]t", 1, 100, 1))
-    watch(_blob(BlobState.UPLOADING, 50))
-    watch(_blob(BlobState.DONE, 100))
-    watch.close()
-    shown = capsys.readouterr()
-    assert shown.out == ""

@@ -7,7 +7,7 @@ import signal
 import pytest
 from rich.console import Console
 
-from sealoshub.cli import output
+from sealoshub.cli.bars import Bars
 
 
 @pytest.mark.parametrize("starting", [True, False], ids=["start", "close"])
@@ -24,7 +24,7 @@ def test_ctrl_c_while_the_bars_come_or_go(
         return show_cursor(console, show)
 
     monkeypatch.setattr(Console, "show_cursor", interrupted)
-    bars = output.Bars("title", 100)
+    bars = Bars(100)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if starting:
