@@ -54,7 +54,17 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub push --context")
             COMPREPLY=(); return ;;
+        "sealoshub push --platform")
+            COMPREPLY=(); return ;;
+        "sealoshub push --compression")
+            COMPREPLY=($(compgen -W "gzip zstd none" -- "$cur")); return ;;
         "sealoshub push --jobs")
+            COMPREPLY=(); return ;;
+        "sealoshub push --limit-rate")
+            COMPREPLY=(); return ;;
+        "sealoshub push --chunk-size")
+            COMPREPLY=(); return ;;
+        "sealoshub push --retry-budget")
             COMPREPLY=(); return ;;
         "sealoshub push --digestfile")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -262,7 +272,7 @@ _sealoshub() {
         "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub whoami") words="--repo --offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --jobs --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" files=yes ;;
+        "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --platform --all-platforms --compression --jobs --limit-rate --chunk-size --retry-budget --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub get") words="orgs repos images datapacks --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub search") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;

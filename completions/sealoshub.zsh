@@ -53,7 +53,17 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub push --context")
       _message value; return ;;
+    ("sealoshub push --platform")
+      _message value; return ;;
+    ("sealoshub push --compression")
+      compadd -- gzip zstd none; return ;;
     ("sealoshub push --jobs")
+      _message value; return ;;
+    ("sealoshub push --limit-rate")
+      _message value; return ;;
+    ("sealoshub push --chunk-size")
+      _message value; return ;;
+    ("sealoshub push --retry-budget")
       _message value; return ;;
     ("sealoshub push --digestfile")
       _files; return ;;
@@ -275,7 +285,7 @@ _sealoshub() {
       : ;;
     ("sealoshub push")
       commands=()
-      options=('--tag:A further tag; repeatable.' '--cr-option:Apply the Image resource: auto if the cluster has the kind, yes, no, or only it.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--jobs:Blobs under way at once.' '--digestfile:Write the digest here.' '--dry-run:Say what would be sent, and send nothing.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--output:How progress and result are printed.' '-o:How progress and result are printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--tag:A further tag; repeatable.' '--cr-option:Apply the Image resource: auto if the cluster has the kind, yes, no, or only it.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--platform:Only the image for os/arch[/variant].' '--all-platforms:The images for all platforms. The default.' '--compression:Of layers that are not compressed. Default: gzip, but OCI layouts stay as they are.' '--jobs:Blobs under way at once.' '--limit-rate:Bytes per second, for example 5M.' '--chunk-size:Bytes in one request, for example 50M. Default: a whole blob, or what a proxy was seen to take.' '--retry-budget:How long a step is tried again. Default: 10m.' '--digestfile:Write the digest here.' '--dry-run:Say what would be sent, and send nothing.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--output:How progress and result are printed.' '-o:How progress and result are printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       [[ $PREFIX == -* ]] || _files ;;
     ("sealoshub apply")
       commands=()

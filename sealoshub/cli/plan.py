@@ -1,7 +1,8 @@
-"""`sealoshub push --dry-run`: what would be sent."""
+"""`sealoshub push --dry-run`: what would be sent, mounted, or is there."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sealoshub.cli.output import size
@@ -9,34 +10,53 @@ from sealoshub.registry.upload import Repository, blob_exists
 
 if TYPE_CHECKING:
     from sealoshub.cli.output import Output
-    from sealoshub.reference import Digest, Reference
+    from sealoshub.reference import Reference
     from sealoshub.registry.client import Client
+    from sealoshub.registry.image import Blob
     from sealoshub.registry.source import ImageSource
 
 
-def show(client: Client, image: ImageSource, target: Reference, out: Output) -> None:
-    """Ask the registry for every blob of *image*, send none, and print which are missing.
+class Fate(StrEnum):
+    """What a push would do with a blob."""
+
+    EXISTS = "exists"
+    MOUNT = "mount"
+    SEND = "send"
+
+
+def show(
+    client: Client, image: ImageSource, target: Reference, mounts: tuple[str, ...], out: Output
+) -> None:
+    """Ask the registry for every blob of *image*, send none, and print what would be done.
+
+    Layers that a push would compress are compressed for it, because only then there is a digest
+    to ask for; what they become is remembered, so the push itself need not do it again if the
+    registry has them.
+
+    Args:
+        client: Of the registry of *target*.
+        image: What would be pushed.
+        target: Where to.
+        mounts: Repositories of the same registry that have the blobs.
+        out: Where to show it.
 
     Raises:
         DeniedError: The user may not push there; so the real push would fail too.
         UnavailableError: The registry does not answer.
     """
     client.ping()
+    image.complete()
     repository = Repository(client, target.repository)
 
-    def exists(digest: Digest) -> bool:
-        return client.retry.run(lambda: blob_exists(repository, digest))
+    def fate(blob: Blob) -> Fate:
+        if client.retry.run(lambda: blob_exists(repository, blob.digest)):
+            return Fate.EXISTS
+        return Fate.MOUNT if mounts else Fate.SEND
 
-    there = {blob.digest: exists(blob.digest) for blob in image.blobs}
-    missing = [blob for blob in image.blobs if not there[blob.digest]]
-    todo = sum(blob.size for blob in missing)
-    lines = [
-        f"{blob.digest}  {'exists' if there[blob.digest] else 'to send'}  {size(blob.size)}"
-        for blob in image.blobs
-    ]
-    lines.append(
-        f"{len(missing)} of {len(image.blobs)} blobs would be sent to {target}, {size(todo)}"
-    )
+    plan = [(blob, fate(blob)) for blob in image.blobs]
+    lines = [f"{blob.digest}  {what:<6}  {size(blob.size)}" for blob, what in plan]
+    todo = sum(blob.size for blob, what in plan if what is Fate.SEND)
+    lines.append(f"{_total(plan)} to {target}, {size(todo)}")
     out.result(
         "\n".join(lines),
         {
@@ -44,9 +64,21 @@ def show(client: Client, image: ImageSource, target: Reference, out: Output) -> 
             "reference": str(target),
             "digest": image.root.descriptor.digest.text,
             "blobs": [
-                {"digest": blob.digest.text, "size": blob.size, "exists": there[blob.digest]}
-                for blob in image.blobs
+                {
+                    "digest": blob.digest.text,
+                    "size": blob.size,
+                    "exists": what is Fate.EXISTS,
+                    "action": what,
+                }
+                for blob, what in plan
             ],
             "bytes": todo,
         },
     )
+
+
+def _total(plan: list[tuple[Blob, Fate]]) -> str:
+    mounted = sum(what is Fate.MOUNT for _, what in plan)
+    sent = sum(what is Fate.SEND for _, what in plan)
+    tail = f", {mounted} mounted" if mounted else ""
+    return f"{sent} of {len(plan)} blobs would be sent{tail}"

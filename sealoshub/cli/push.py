@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from sealoshub.cli import options, output, session
+from sealoshub.cli import options, output, quantity, session, source
 from sealoshub.cli.output import Format, Output
-from sealoshub.errors import InvalidInputError, ResourceNotAppliedError, SealosHubError
+from sealoshub.errors import InvalidInputError, ResourceNotAppliedError, SealosHubError, UsageError
 from sealoshub.reference import Reference, is_tag
 
 if TYPE_CHECKING:
     from sealoshub.cli.progress import Watcher
     from sealoshub.registry.client import Client
+    from sealoshub.registry.image import Platform
     from sealoshub.registry.push import PushResult
     from sealoshub.registry.source import ImageSource
 
@@ -41,16 +43,88 @@ class CrOption(StrEnum):
     ONLY = "only"
 
 
-@app.command()
+class LayerCompression(StrEnum):
+    """How layers are compressed that are not."""
+
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    NONE = "none"
+
+
+class PushCommand(TyperCommand):
+    """A command whose first argument may be left out, which typer has no word for."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # typer's private type
+        """Return what stands behind the command in its usage line."""
+        return ["[OPTIONS]", "[SOURCE]", "REF"]
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """How the registries of a push are spoken to.
+
+    Args:
+        authfile: The one credential file to use.
+        tls: How, and whom to believe.
+        retry_seconds: How long a step may be tried again; None: the default.
+        out: Is told as whom.
+    """
+
+    authfile: Path | None
+    tls: session.Tls
+    retry_seconds: float | None
+    out: Output
+
+    def client(self, reference: Reference) -> Client:
+        """Return a client of the host of *reference*, with the login for its repository."""
+        places = options.credential_places(self.authfile)
+        out = self.out
+        stored = session.stored_for(reference.host, reference.repository, places, out)
+        if stored is not None:
+            out.detail(f"as {stored.account or 'the user of a token'} ({stored.location})")
+            end = session.known_end(reference.host, stored)
+            session.warn_of_end(reference.host, end, out)
+        return session.registry_client(
+            reference.host, stored, self.tls, out, retry_seconds=self.retry_seconds
+        )
+
+    def open_remote(self, reference: Reference, platform: Platform | None) -> ImageSource:
+        """Open an image in a registry, as whoever is logged in there."""
+        from sealoshub.registry import remote_source  # noqa: PLC0415  # for few pushes
+
+        return remote_source.open_remote(self.client(reference), reference, platform)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast and in which pieces.
+
+    Args:
+        jobs: Blobs under way at once; None: the default.
+        limit_rate: Bytes per second; None: as fast as it goes.
+        chunk_size: Bytes in one request; None: as many as the registry takes.
+    """
+
+    jobs: int | None
+    limit_rate: int | None
+    chunk_size: int | None
+
+
+@app.command(cls=PushCommand)
 def push(
-    source: Annotated[
-        str,
+    first: Annotated[
+        str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="An OCI layout: a directory or a tar, or oci:DIR[:NAME], oci-archive:FILE[:NAME].",
+            help="An OCI layout or docker archive: a directory or file, also compressed, or oci:DIR"
+            "[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME|:@INDEX], dir:DIR;"
+            " docker-daemon:NAME, containers-storage:NAME; docker://REF in a registry. Without:"
+            " what podman, buildah or docker keep as REF.",
         ),
-    ],
-    reference: Annotated[str, typer.Argument(metavar="REF", help="Where to: host/org/repo[:tag].")],
+    ] = None,
+    second: Annotated[
+        str | None, typer.Argument(metavar="REF", help="Where to: host/org/repo[:tag].")
+    ] = None,
     *,
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="T", help="A further tag; repeatable.")
@@ -64,9 +138,44 @@ def push(
     ] = CrOption.AUTO,
     kubeconfig: options.KubeconfigOption = None,
     context: options.ContextOption = None,
+    platform: Annotated[
+        str | None,
+        typer.Option("--platform", metavar="P", help="Only the image for os/arch[/variant]."),
+    ] = None,
+    all_platforms: Annotated[
+        bool,
+        typer.Option("--all-platforms", help="The images for all platforms. The default."),
+    ] = False,
+    compression: Annotated[
+        LayerCompression | None,
+        typer.Option(
+            "--compression",
+            help="Of layers that are not compressed. Default: gzip, but OCI layouts stay as they"
+            " are.",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", metavar="N", min=1, max=64, help="Blobs under way at once."),
+    ] = None,
+    limit_rate: Annotated[
+        str | None,
+        typer.Option("--limit-rate", metavar="R", help="Bytes per second, for example 5M."),
+    ] = None,
+    chunk_size: Annotated[
+        str | None,
+        typer.Option(
+            "--chunk-size",
+            metavar="N",
+            help="Bytes in one request, for example 50M. Default: a whole blob, or what a proxy"
+            " was seen to take.",
+        ),
+    ] = None,
+    retry_budget: Annotated[
+        str | None,
+        typer.Option(
+            "--retry-budget", metavar="D", help="How long a step is tried again. Default: 10m."
+        ),
     ] = None,
     digestfile: Annotated[
         Path | None, typer.Option("--digestfile", metavar="FILE", help="Write the digest here.")
@@ -87,36 +196,43 @@ def push(
 ) -> None:
     """Push an image and describe it: its Image resource is applied with your kubeconfig.
 
-    Prints host/org/repo@digest, and nothing else, on standard output.
-    """
-    from sealoshub.registry.source import open_image  # noqa: PLC0415  # httpx: 100 ms
+    Prints host/org/repo@digest, and nothing else, on standard output. What a broken push had sent
+    need not be sent again when the command is repeated.
 
+    Example: sealoshub push ./image.tar hub.example.com/team/app:v1
+
+    Example: sealoshub push hub.example.com/team/app:v1
+
+    Example: sealoshub push docker://hub.example.com/team/app:v1 hub.example.com/prod/app:v1
+    """
     as_json = format_ is not PushFormat.TEXT
     out = Output("push", Format.JSON if as_json else Format.TEXT, quiet=quiet, verbose=verbose)
+    name, reference = source.split_words(first, second)
+    if platform is not None and all_platforms:
+        raise UsageError("--platform and --all-platforms contradict each other")
+    pace = Pace(jobs, _size(limit_rate), _size(chunk_size))
+    budget = None if retry_budget is None else quantity.parse_duration(retry_budget)
     target, tags = _target(reference, tag or [], out)
     tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
+    speaking = Speaking(authfile, tls, budget, out)
+    wanted = source.Wanted(name, platform, None if compression is None else str(compression))
     watcher = _watcher(format_, out)
-    with open_image(source) as image:
+    with source.open_wanted(wanted, target, speaking.open_remote) as image:
+        mounts = source.repository_beside(name, target)
         if dry_run:
             from sealoshub.cli import plan  # noqa: PLC0415  # for few pushes
 
-            with _client(target, authfile, tls, out) as client:
-                plan.show(client, image, target, out)
+            with speaking.client(target) as client:
+                plan.show(client, image, target, mounts, out)
             return
-        digest = image.root.descriptor.digest
-        data: dict[str, object] = {
-            "reference": f"{target.host}/{target.repository}@{digest}",
-            "digest": digest.text,
-            "media_type": image.root.descriptor.media_type,
-            "size": image.size,
-            "tags": tags,
-        }
+        uploaded = None
         if cr_option is not CrOption.ONLY:
-            with _client(target, authfile, tls, out) as client:
-                result = _send(client, image, target, tags, jobs, watcher, out)
-            data["uploaded"] = result.uploaded
+            with speaking.client(target) as client:
+                result = _send(client, image, target, tags, mounts, pace, watcher, out)
+            uploaded = result.uploaded
+        data = _data(image, target, tags, uploaded)
         if digestfile is not None:
-            _write(digestfile, digest.text)
+            _write(digestfile, image.root.descriptor.digest.text)
         if format_ is PushFormat.TEXT:
             output.print_line(str(data["reference"]))
         if cr_option is not CrOption.NO:
@@ -168,13 +284,22 @@ def _target(text: str, more: list[str], out: Output) -> tuple[Reference, list[st
     return target, list(dict.fromkeys([*([target.tag] if target.tag else []), *more]))
 
 
-def _client(target: Reference, authfile: Path | None, tls: session.Tls, out: Output) -> Client:
-    places = options.credential_places(authfile)
-    stored = session.stored_for(target.host, target.repository, places, out)
-    if stored is not None:
-        out.detail(f"as {stored.account or 'the user of a token'} ({stored.location})")
-        session.warn_of_end(target.host, session.known_end(target.host, stored), out)
-    return session.registry_client(target.host, stored, tls, out)
+def _data(
+    image: ImageSource, target: Reference, tags: list[str], uploaded: int | None
+) -> dict[str, object]:
+    root = image.root.descriptor
+    data: dict[str, object] = {
+        "reference": f"{target.host}/{target.repository}@{root.digest}",
+        "digest": root.digest.text,
+        "media_type": root.media_type,
+        "size": image.size,
+        "tags": tags,
+    }
+    return data if uploaded is None else {**data, "uploaded": uploaded}
+
+
+def _size(text: str | None) -> int | None:
+    return None if text is None else quantity.parse_size(text)
 
 
 def _watcher(format_: PushFormat, out: Output) -> Watcher:
@@ -188,7 +313,8 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
     image: ImageSource,
     target: Reference,
     tags: list[str],
-    jobs: int | None,
+    mounts: tuple[str, ...],
+    pace: Pace,
     watcher: Watcher,
     out: Output,
 ) -> PushResult:
@@ -201,8 +327,11 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
             image,
             target,
             tags,
-            jobs=jobs or registry.JOBS,
+            jobs=pace.jobs or registry.JOBS,
             events=watcher,
+            mount_from=mounts,
+            chunk_size=pace.chunk_size,
+            limit_rate=pace.limit_rate,
             journal=journal.Journal(journal.folder(os.environ, Path.home()), out.detail),
         )
     finally:
