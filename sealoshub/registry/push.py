@@ -194,7 +194,7 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
         journal,
     )
     push_ = _Push(Repository(client, reference.repository), jobs, manner, events)
-    todo: tuple[Blob | Pending, ...] = (*image.blobs, *image.pending)
+    todo: tuple[Blob | Pending, ...] = (*image.ready, *image.pending)
     push_.tell(
         Started(str(reference), len(todo), sum(each.size for each in todo), image.manifest_count)
     )

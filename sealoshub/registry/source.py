@@ -90,6 +90,8 @@ class ImageSource:
         self._built: tuple[tuple[Blob, ...], tuple[Manifest, ...]] = ((), contents.manifests)
         self.name = name
         self.names: tuple[str, ...] = contents.names
+        # All blobs but those of `pending`, which a push sends together with these.
+        self.ready: tuple[Blob, ...] = contents.blobs
         self.pending: tuple[Pending, ...] = contents.pending
         self.manifest_count = contents.to_build or len(contents.manifests)
 
@@ -105,8 +107,8 @@ class ImageSource:
 
     @property
     def blobs(self) -> tuple[Blob, ...]:
-        """The distinct blobs whose digest is known: all of them, once the image is complete."""
-        return (*self._contents.blobs, *self._built[0])
+        """The distinct blobs; completes the image first."""
+        return (*self._contents.blobs, *self._complete()[0])
 
     @property
     def size(self) -> int:
