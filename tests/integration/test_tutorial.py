@@ -1,4 +1,10 @@
-"""The tutorial does what it says: its commands are run, and its output is what they print."""
+"""The tutorial does what it says: its commands are run, and its output is what they print.
+
+It runs with the embedded API alone, because that is what the page is about: on a cluster `hub up`
+makes no first user, and people come as ServiceAccounts, so that nearly every line would be another.
+Which registry it is nobody sees; the one that `hub up` builds by itself is that of the page.
+What the commands do on the other combinations is the matter of `test_way_through.py`.
+"""
 
 from __future__ import annotations
 
