@@ -43,6 +43,11 @@ class ApiAccess:
     controller_kubeconfig: Path
     renew_at: float
 
+    @property
+    def controller_token_file(self) -> Path:
+        """Token of the controller's ServiceAccount, for the API server and the registry."""
+        return self.controller_kubeconfig.with_name("controller.token")
+
 
 def prepare(cluster: Cluster, credential: ClusterCredential, paths: HubPaths) -> ApiAccess:
     """Write the files of an :class:`ApiAccess` and fill them with fresh tokens.
@@ -67,9 +72,8 @@ def prepare(cluster: Cluster, credential: ClusterCredential, paths: HubPaths) ->
         write_private(ca_file, credential.ca_pem)
     kubeconfig = paths.run / "controller.kubeconfig"
     access = ApiAccess(credential.server, ca_file, paths.run / "auth-server.token", kubeconfig, 0)
-    token_file = paths.run / "controller.token"
     renewed = renew(cluster, access)
-    write_private(kubeconfig, _kubeconfig(access, token_file))
+    write_private(kubeconfig, _kubeconfig(access))
     return renewed
 
 
@@ -81,7 +85,7 @@ def renew(cluster: Cluster, access: ApiAccess) -> ApiAccess:
     """
     files = {
         AUTH_SERVER: access.auth_token_file,
-        CONTROLLER: access.controller_kubeconfig.with_name("controller.token"),
+        CONTROLLER: access.controller_token_file,
     }
     for account, file in files.items():
         token, _ = cluster.create_token(HUB_NAMESPACE, account, [], TOKEN_SECONDS)
@@ -94,7 +98,7 @@ def postponed(access: ApiAccess, until: float) -> ApiAccess:
     return dataclasses.replace(access, renew_at=until)
 
 
-def _kubeconfig(access: ApiAccess, token_file: Path) -> str:
+def _kubeconfig(access: ApiAccess) -> str:
     cluster: dict[str, str] = {"server": access.server}
     if access.ca_file is not None:
         cluster["certificate-authority"] = str(access.ca_file)
@@ -104,7 +108,9 @@ def _kubeconfig(access: ApiAccess, token_file: Path) -> str:
             "kind": "Config",
             "current-context": "hub",
             "clusters": [{"name": "hub", "cluster": cluster}],
-            "users": [{"name": CONTROLLER, "user": {"tokenFile": str(token_file)}}],
+            "users": [
+                {"name": CONTROLLER, "user": {"tokenFile": str(access.controller_token_file)}}
+            ],
             "contexts": [{"name": "hub", "context": {"cluster": "hub", "user": CONTROLLER}}],
         }
     )

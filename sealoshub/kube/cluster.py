@@ -416,17 +416,26 @@ class Cluster:
         )
 
     def delete(
-        self, kind: str, name: str, namespace: str | None = None, *, uid: str | None = None
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
     ) -> None:
         """Delete the object; with *uid*, only if it is still the one that was meant.
 
+        With *resource_version* also only if nobody has changed it since it was read.
+
         Raises:
             NotFoundError: There is none.
-            ConflictError: It is another object of the same name by now.
+            ConflictError: It is another object of the same name by now, or was changed.
         """
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        if uid or resource_version:
+            conditions = {"uid": uid, "resourceVersion": resource_version}
+            body["preconditions"] = {key: value for key, value in conditions.items() if value}
         self._connection.call(
             Request(
                 "DELETE",

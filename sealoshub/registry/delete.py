@@ -11,22 +11,17 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
-from sealoshub.errors import InvalidInputError, SealosHubError, UnavailableError
-from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest, is_tag
+from sealoshub.errors import InvalidInputError, SealosHubError
+from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
+from sealoshub.registry import catalog
 from sealoshub.registry.image import MAX_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sealoshub.registry.client import Client
-    from sealoshub.registry.failure import Answer
-
-PAGE: Final = 1000  # tags in one answer; distribution 3 gives no more
-MAX_PAGES: Final = 10_000  # a registry that goes round in circles is left
-MAX_PAGE: Final = 4 << 20  # bytes; a tag has 128 characters at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +46,13 @@ def delete_repository(client: Client, name: str) -> Deleted:
             stays deleted.
     """
     scopes = (f"repository:{name}:delete,pull",)
-    tags = list(_tags(client, name, scopes))
+    tags = list(catalog.tags(client, name, scopes))
     manifests: dict[Digest, None] = {}
     for tag in tags:
         for digest in _manifests(client, name, tag, scopes):
             manifests.setdefault(digest)
     deleted = sum(_delete(client, name, digest, scopes) for digest in manifests)
     return Deleted(len(tags), deleted)
-
-
-def _tags(client: Client, name: str, scopes: tuple[str, ...]) -> Iterator[str]:
-    """Yield every tag, page by page; the next page is found by the last tag, not by a URL."""
-    last = ""
-    for _ in range(MAX_PAGES):
-        query = urlencode({"n": str(PAGE)} | ({"last": last} if last else {}))
-        ask = partial(
-            client.request,
-            "GET",
-            f"/v2/{name}/tags/list?{query}",
-            expect={200, 404},
-            scopes=scopes,
-            limit=MAX_PAGE,
-        )
-        answer = client.retry.run(ask)
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return  # never pushed to, or deleted before
-        page = _listed(answer)
-        yield from page
-        if "link" not in answer.headers or not page or page[-1] == last:
-            return
-        last = page[-1]
-    raise UnavailableError(f"{client.host} does not come to the end of the tags of {name}")
-
-
-def _listed(answer: Answer) -> list[str]:
-    try:
-        value = json.loads(answer.body)
-        found = list(value["tags"] or [])
-    except (ValueError, KeyError, TypeError):
-        raise UnavailableError(f"{answer.url.host} sent a list of tags that is none") from None
-    return [tag for tag in found if isinstance(tag, str) and is_tag(tag)]
 
 
 def _manifests(client: Client, name: str, tag: str, scopes: tuple[str, ...]) -> Iterator[Digest]:

@@ -1,4 +1,4 @@
-"""Image → its labels and its condition."""
+"""Image → its labels and its conditions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
+from sealoshub.imagehub.controller import content
 from sealoshub.imagehub.controller.conditions import condition, status_patch
 from sealoshub.imagehub.controller.world import write_status
 
@@ -85,4 +86,6 @@ def reconcile(world: World, name: str) -> None:
         "metadata": {"name": name, "generation": image.generation},
         "status": image.status,
     }
-    write_status(world.cluster, obj, status_patch(obj, {}, [ready], world.moment()))
+    present = content.presence(image, world.held.get(image.path))
+    found = [ready] if present is None else [ready, present]
+    write_status(world.cluster, obj, status_patch(obj, {}, found, world.moment()))

@@ -20,6 +20,8 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OURS: Final = f"{MANAGED_BY}={FIELD_MANAGER}"  # selector
 # An annotation, because the name of a repository can be longer than a label.
 REPOSITORY_NOTE: Final = f"{names.GROUP}/repository"
+# A Lease by which the token server says that a registry told of a change (authserver/events.py).
+CONTENT_CHANGED: Final = f"{names.GROUP}/content=changed"  # selector
 ORGANIZATION_UID_NOTE: Final = f"{names.GROUP}/organization-uid"
 _RBAC: Final = "rbac.authorization.k8s.io"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sealoshub.errors import SealosHubError
 from sealoshub.imagehub import names
 from sealoshub.imagehub.controller import (
+    content,
     datapack,
     health,
     image,
@@ -21,16 +22,21 @@ from sealoshub.imagehub.controller import (
 )
 from sealoshub.imagehub.controller.lease import Leader, Timing
 from sealoshub.imagehub.controller.queue import KeyQueue
-from sealoshub.imagehub.controller.wiring import Key, add_all, connect
+from sealoshub.imagehub.controller.wiring import Key, add_all, connect, sweep
 from sealoshub.imagehub.controller.world import open_world
 from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sealoshub.imagehub.controller.content import Registry
     from sealoshub.imagehub.controller.world import World
     from sealoshub.kube.cluster import Cluster
 
+LOOKERS: Final = (
+    2  # of them wait for the registry, so that a slow one keeps nobody's rights waiting
+)
+SWEEP_RETRY: Final = 5.0  # seconds until a registry that does not answer is asked again
 WORKERS: Final = 4  # the API server takes 300 writes a second in parallel; more do not help
 RESYNC_SECONDS: Final = 3600.0  # everything is looked at again, should a change have been missed
 JOIN_SECONDS: Final = 0.1
@@ -42,11 +48,13 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
     cluster: Cluster,
     *,
     stop: threading.Event,
+    registry: Registry | None = None,
     identity: str = "",
     leader_election: bool = False,
     health_port: int | None = None,
     health_host: str = "localhost",
     timing: Timing | None = None,
+    sweep_seconds: float = RESYNC_SECONDS,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Keep the cluster true to the hub's resources until *stop*.
@@ -57,20 +65,23 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
     Args:
         cluster: With the rights of `imagehub:controller`.
         stop: Ends it; all threads are gone when this returns.
+        registry: Whose content the Images are; None leaves them as people wrote them.
         identity: Who this replica is, for the lease.
         leader_election: Work only while holding the Lease `imagehub-controller`.
         health_port: Serve `/healthz` and `/readyz` here; 0 chooses a port, None serves nothing.
         health_host: Where to listen for that.
         timing: Of the lease.
+        sweep_seconds: Between two looks at all that the registry holds.
         now: The time, for conditions and for logins that end.
 
     Raises:
         UnavailableError: The lease was lost; another replica works now.
         UsageError: The health port is taken.
     """
-    world = open_world(cluster.as_manager(kinds.FIELD_MANAGER), now)
+    world = open_world(cluster.as_manager(kinds.FIELD_MANAGER), now, registry)
     queue: KeyQueue[Key] = KeyQueue()
-    connect(world, queue)
+    looks: KeyQueue[str] = KeyQueue()
+    connect(world, queue, looks)
     over = threading.Event()  # of our threads; *stop* is the caller's
 
     def ready() -> bool:
@@ -88,7 +99,7 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
         ]
         for thread in threads:
             thread.start()
-        stack.callback(_join, cluster, threads, over, queue)
+        stack.callback(_join, cluster, threads, over, (queue, looks))
         leader = None
         if leader_election:
             leader = Leader(cluster, names.HUB_NAMESPACE, identity, timing=timing or Timing())
@@ -99,26 +110,43 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
             if stop.wait(0.02):
                 return
         _log.info("the cluster is read; %d keys to look at", len(queue))
-        for number in range(WORKERS):
-            worker = threading.Thread(
-                target=_work, args=(world, queue), name=f"worker-{number}", daemon=True
-            )
-            worker.start()
-            threads.append(worker)
-        resync = threading.Thread(target=_resync, args=(world, queue, over), daemon=True)
-        resync.start()
-        threads.append(resync)
+        for target, arguments in _jobs(world, queue, looks, over, sweep_seconds):
+            thread = threading.Thread(target=target, args=arguments, daemon=True)
+            thread.start()
+            threads.append(thread)
         if leader is not None:
             leader.hold(stop)
         else:
             stop.wait()
 
 
+def _jobs(
+    world: World,
+    queue: KeyQueue[Key],
+    looks: KeyQueue[str],
+    over: threading.Event,
+    sweep_seconds: float,
+) -> list[tuple[Callable[..., None], tuple[object, ...]]]:
+    """Return what threads do: a function and its arguments for each."""
+    jobs: list[tuple[Callable[..., None], tuple[object, ...]]] = [
+        *[(_work, (world, queue))] * WORKERS,
+        (_resync, (world, queue, over)),
+    ]
+    if world.registry is not None:
+        jobs += [(_look, (world, world.registry, looks, queue))] * LOOKERS
+        jobs.append((_sweep, (world, world.registry, looks, over, sweep_seconds)))
+    return jobs
+
+
 def _join(
-    cluster: Cluster, threads: list[threading.Thread], over: threading.Event, queue: KeyQueue[Key]
+    cluster: Cluster,
+    threads: list[threading.Thread],
+    over: threading.Event,
+    queues: tuple[KeyQueue[Key], KeyQueue[str]],
 ) -> None:
     over.set()
-    queue.close()
+    for queue in queues:
+        queue.close()
     while any(thread.is_alive() for thread in threads):
         # Again and again: a watch may have been opened a moment after the last time.
         cluster.stop_watches()
@@ -156,6 +184,40 @@ def _reconcile(world: World, key: Key) -> float | None:
     else:
         return login.reconcile(world, name)
     return None
+
+
+def _look(world: World, registry: Registry, looks: KeyQueue[str], queue: KeyQueue[Key]) -> None:
+    while (path := looks.get()) is not None:
+        try:
+            for key in content.reconcile(world, registry, path):
+                queue.add(key)
+        except SealosHubError as exc:
+            _log.warning(
+                "content of %s: %s; again in %.2f s", path, exc.message, looks.failed(path)
+            )
+        except Exception:  # noqa: BLE001  # as above
+            _log.exception("content of %s: again in %.2f s", path, looks.failed(path))
+        else:
+            looks.done(path)
+
+
+def _sweep(
+    world: World,
+    registry: Registry,
+    looks: KeyQueue[str],
+    over: threading.Event,
+    seconds: float,
+) -> None:
+    """Look at everything, at the start too: the notices of a registry do not outlive it."""
+    wait = 0.0
+    while not over.wait(wait):
+        try:
+            sweep(world, registry, looks, over)
+        except SealosHubError as exc:
+            wait = min(SWEEP_RETRY, seconds)
+            _log.warning("the registry cannot be swept: %s; again in %.1f s", exc.message, wait)
+        else:
+            wait = seconds
 
 
 def _resync(world: World, queue: KeyQueue[Key], over: threading.Event) -> None:

@@ -15,6 +15,7 @@ from sealoshub.kube import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sealoshub.imagehub.controller.content import Held
     from sealoshub.imagehub.controller.kinds import Picture
     from sealoshub.imagehub.controller.world import World
     from sealoshub.imagehub.subjects import Roster
@@ -47,17 +48,25 @@ def desired_grants(path: str, roster: Roster) -> tuple[list[Object], list[Object
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def desired_tags(images: Iterable[Picture]) -> list[dict[str, Any]]:
+def desired_tags(images: Iterable[Picture], held: Held | None = None) -> list[dict[str, Any]]:
     """Return the entries of `status.tags`, the newest first.
 
     Two Images may name one tag, because the original folded dashes; the canonical one counts.
+
+    Args:
+        images: Of the repository.
+        held: What the registry has; then only its tags count, with the digests that it tells.
     """
     by_tag: dict[str, Picture] = {}
     for image in images:
+        if held is not None and image.tag not in held.tags:
+            continue
         if image.tag not in by_tag or image.is_canonical:
             by_tag[image.tag] = image
     ordered = sorted(by_tag.values(), key=_age, reverse=True)
-    return [_entry(image) for image in ordered]
+    if held is None:
+        return [_entry(image) for image in ordered]
+    return [{**_entry(image), "digest": held.tags[image.tag]} for image in ordered]
 
 
 def reconcile(world: World, path: str) -> None:
@@ -93,7 +102,7 @@ def reconcile(world: World, path: str) -> None:
 def _write(
     world: World, repository: Object, path: str, images: Sequence[Picture], roster: Roster
 ) -> None:
-    tags = desired_tags(images)
+    tags = desired_tags(images, world.held.get(path))
     wanted = {
         "name": path,
         "tags": tags[:MAX_LISTED],

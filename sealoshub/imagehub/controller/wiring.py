@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.imagehub.controller import kinds
 from sealoshub.imagehub.controller.queue import KeyQueue
 
 if TYPE_CHECKING:
+    import threading
+
+    from sealoshub.imagehub.controller.content import Registry
     from sealoshub.imagehub.controller.world import World
     from sealoshub.kube import Object
 
@@ -16,13 +19,22 @@ Key = tuple[str, str]  # kind and name; of a Repository org/repo
 Queue = KeyQueue[Key]
 
 
-def connect(world: World, queue: Queue) -> None:
-    """Have every change of *world* add its keys to *queue*."""
+# Seconds between the notice of a push and the look at it. A push by `sealoshub push` applies its
+# own Image within them, and says more about it than the registry can.
+GRACE: Final = 1.0
+# Repositories of a sweep that may wait at once: what just changed does not stand behind all others.
+MOST_WAITING: Final = 100
+
+
+def connect(world: World, queue: Queue, looks: KeyQueue[str]) -> None:
+    """Have every change of *world* add its keys to *queue*, and what to ask about to *looks*."""
     world.organizations.on_change(partial(_organization, world, queue))
     world.repositories.on_change(partial(_repository, world, queue))
     world.images.on_change(partial(_image, world, queue))
     for informer in (world.namespaces, world.roles, world.bindings):
         informer.on_change(partial(_owned, world, queue))
+    world.images.on_change(partial(_look, world, looks))
+    world.notes.on_change(partial(_noted, world, looks))
     world.logins.on_change(lambda obj: queue.add(("Login", str(obj["metadata"]["name"]))))
     world.datapacks.on_change(lambda obj: queue.add(("DataPack", str(obj["metadata"]["name"]))))
 
@@ -35,6 +47,35 @@ def add_all(world: World, queue: Queue) -> None:
         _add_path(queue, kinds.spec_path(obj))
     for picture in world.images.all():
         queue.add(("Image", picture.object_name))
+
+
+def sweep(world: World, registry: Registry, looks: KeyQueue[str], over: threading.Event) -> None:
+    """Have the registry asked about every repository that it or the cluster knows.
+
+    Raises:
+        SealosHubError: The registry does not tell what it holds.
+    """
+    paths = {kinds.spec_path(obj) for obj in world.repositories.all()}
+    paths |= {picture.path for picture in world.images.all()}
+    for path in sorted((paths | set(registry.repositories())) - {""}):
+        while len(looks) >= MOST_WAITING:
+            if over.wait(0.05):
+                return
+        looks.add(path)
+
+
+def _look(world: World, looks: KeyQueue[str], picture: kinds.Picture) -> None:
+    # What is there at the start is the sweep's; what is gone need not be asked about.
+    is_there = world.images.get(picture.object_name) is not None
+    if is_there and world.images.synced.is_set() and world.asks_about(picture):
+        looks.add(picture.path)
+
+
+def _noted(world: World, looks: KeyQueue[str], note: Object) -> None:
+    path = kinds.path_of_grant(note)
+    # Also called for one that is gone, because it was looked at.
+    if path and world.registry is not None and world.notes.find(path):
+        looks.add_after(path, GRACE)
 
 
 def _organization(world: World, queue: Queue, obj: Object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import NotFoundError
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from sealoshub.imagehub.controller.content import Held, Registry
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The cluster and the copies. Reads come from the copies and may be a moment old.
+    """The cluster, the registry and the copies. Reads come from the copies and may be a moment old.
 
     Being old does no harm: the change that a copy has not seen yet brings its key back.
     """
@@ -36,7 +37,11 @@ class World:
     bindings: Informer[Object]  # index: organisation
     logins: Informer[Object]
     datapacks: Informer[Object]
+    notes: Informer[Object]  # Leases that say that content changed; index: org/repo
     now: Callable[[], datetime]
+    registry: Registry | None = None
+    # What the registry was seen to hold, by org/repo; a copy like the others, made by asking.
+    held: dict[str, Held] = field(default_factory=dict)
 
     def informers(self) -> tuple[Informer[Any], ...]:
         """Return every copy."""
@@ -49,6 +54,7 @@ class World:
             self.bindings,
             self.logins,
             self.datapacks,
+            self.notes,
         )
 
     def moment(self) -> str:
@@ -59,6 +65,13 @@ class World:
         """Return the Repository of *path*, and nothing that only pretends to be it."""
         found = self.repositories.get(names.object_name(path))
         return found if found is not None and kinds.spec_path(found) == path else None
+
+    def asks_about(self, image: kinds.Picture) -> bool:
+        """Tell whether the registry has yet to be asked whether it has *image*."""
+        if self.registry is None or not image.path or image.deleting:
+            return False
+        held = self.held.get(image.path)
+        return held is None or held.has(image) is None
 
     def grants(self, organization: str, path: str | None) -> list[Object]:
         """Return our bindings for the organisation (*path* None) or for one repository."""
@@ -71,8 +84,10 @@ class World:
         return [obj for obj in found if kinds.path_of_grant(obj) == path]
 
 
-def open_world(cluster: Cluster, now: Callable[[], datetime]) -> World:
-    """Return the world of *cluster*; its informers do not run yet."""
+def open_world(
+    cluster: Cluster, now: Callable[[], datetime], registry: Registry | None = None
+) -> World:
+    """Return the world of *cluster* and *registry*; its informers do not run yet."""
     return World(
         cluster=cluster,
         organizations=Informer(cluster, "Organization", keep=kinds.whole),
@@ -102,7 +117,16 @@ def open_world(cluster: Cluster, now: Callable[[], datetime]) -> World:
         ),
         logins=Informer(cluster, "Login", keep=kinds.whole, namespace=names.HUB_NAMESPACE),
         datapacks=Informer(cluster, "DataPack", keep=kinds.whole),
+        notes=Informer(
+            cluster,
+            "Lease",
+            keep=kinds.whole,
+            index=kinds.path_of_grant,
+            namespace=names.HUB_NAMESPACE,
+            label_selector=kinds.CONTENT_CHANGED,
+        ),
         now=now,
+        registry=registry,
     )
 
 
