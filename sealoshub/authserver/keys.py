@@ -2,6 +2,7 @@
 
 A key is a PEM file in one folder, an EC key on P-256. `signing.pem` signs, or else the last file by
 name; all of them are published, so that tokens of the previous and the next signer are accepted.
+How one follows the other is in :mod:`sealoshub.authserver.rotation`.
 A registry learns them from two files: 2.8 from a bundle of certificates, 3.x from a JWKS. In both
 the key is known by its libtrust fingerprint.
 """
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIGNING: Final = "signing.pem"
+STANDBY: Final = "standby-"  # begin of the names of keys that will sign
+RETIRED: Final = "retired-"  # of those that did
 COORDINATE: Final = 32  # bytes of a coordinate on P-256
 CERTIFICATE_DAYS: Final = 20 * 365  # 2.8 does not look at the dates of a bundle; tools warn early
 _ZERO: Final = 0
@@ -130,16 +133,28 @@ def load(directory: Path) -> KeySet:
         NotFoundError: There is none.
         InvalidInputError: One is not an EC key on P-256, or cannot be read.
     """
-    files = sorted(directory.glob("*.pem"))
+    files = _files(directory)
     if not files:
         raise NotFoundError(
             f"there is no signing key (*.pem) in {directory}",
             hint="Mount the Secret with the keys there, or make one:"
             " openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing.pem",
         )
-    keys = tuple(_read(path) for path in files)
-    signing = next((key for key in keys if key.name == SIGNING), keys[-1])
+    try:
+        read = [_read(path) for path in files]
+    except InvalidInputError as exc:
+        if not isinstance(exc.__cause__, FileNotFoundError):
+            raise
+        read = [_read(path) for path in _files(directory)]  # one just got another name
+    # While a key gets another name it may be there under both; that of the signer counts.
+    keys = tuple({key.kid: key for key in read}.values())
+    able = [key for key in keys if not key.name.startswith((STANDBY, RETIRED))] or keys
+    signing = next((key for key in keys if key.name == SIGNING), able[-1])
     return KeySet(signing, keys)
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.pem"), key=lambda path: (path.name == SIGNING, path.name))
 
 
 def jwks(keys: KeySet) -> dict[str, list[dict[str, str]]]:
@@ -174,7 +189,7 @@ def write_registry_files(directory: Path, bundle: Path, jwks_file: Path) -> KeyS
         InvalidInputError: A key cannot be read, or a file cannot be written.
     """
     keys = load(directory)
-    if _kids_in(bundle) != [key.kid for key in keys.keys]:
+    if kids_in(bundle) != [key.kid for key in keys.keys]:
         _replace(bundle, b"".join(_certificate(key) for key in keys.keys))
     _replace(jwks_file, json.dumps(jwks(keys), indent=1).encode() + b"\n")
     return keys
@@ -255,7 +270,8 @@ def _certificate(key: Key) -> bytes:
     return made.public_bytes(Encoding.PEM)
 
 
-def _kids_in(bundle: Path) -> list[str]:
+def kids_in(bundle: Path) -> list[str]:
+    """Return the `kid` of every certificate in *bundle*; none for a file that is no bundle."""
     try:
         certificates = x509.load_pem_x509_certificates(bundle.read_bytes())
     except (OSError, ValueError):

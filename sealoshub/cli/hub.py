@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sealoshub.cli.group import Group
+from sealoshub.cli import hub_keys
 from sealoshub.cli.options import OutputOption, QuietOption
+from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
 from sealoshub.cli.output import Format, Output
-from sealoshub.errors import SealosHubError, UsageError
+from sealoshub.errors import SealosHubError
 
 if TYPE_CHECKING:
     from sealoshub.hub.paths import HubPaths
@@ -38,13 +40,7 @@ user_app = typer.Typer(
     help="Users of this hub.",
 )
 app.add_typer(user_app, name="user")
-
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="The hub's folder. Default: $XDG_DATA_HOME/sealoshub/hub."
-    ),
-]
+app.add_typer(hub_keys.app, name="keys")
 
 
 @app.command()
@@ -104,18 +100,18 @@ def up(
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
     out = Output("hub up", output, quiet)
-    paths = _paths(data)
+    paths = hub_paths(data)
     options = control.UpOptions(
-        registry_binary=_absolute(registry_binary),
+        registry_binary=absolute(registry_binary),
         listen=listen,
         hostname=hostname,
         registry_port=registry_port,
         auth_port=auth_port,
         api_port=api_port,
-        kubeconfig=_absolute(kubeconfig),
+        kubeconfig=absolute(kubeconfig),
         context=context,
-        certificate=_absolute(cert),
-        certificate_key=_absolute(key),
+        certificate=absolute(cert),
+        certificate_key=absolute(key),
         user=user,
     )
     if foreground:
@@ -138,7 +134,7 @@ def down(
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
     out = Output("hub down", output, quiet)
-    paths = _paths(data)
+    paths = hub_paths(data)
     stopped = control.down(paths)
     out.note("the hub is stopped" if stopped else f"no hub was running in {paths.data}")
     out.result(None, {"stopped": stopped, "data": str(paths.data)})
@@ -158,7 +154,7 @@ def status(
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
     out = Output("hub status", output, quiet)
-    paths = _paths(data)
+    paths = hub_paths(data)
     state = control.status(paths)
     if state is None:
         raise SealosHubError(
@@ -201,12 +197,12 @@ def user_add(
 
     out = Output("hub user add", output, quiet)
     file = users.add_user(
-        _paths(data),
+        hub_paths(data),
         name,
         groups=group or [],
         seconds=days * DAY,
         token=token,
-        out=_absolute(out_file),
+        out=absolute(out_file),
     )
     out.result(str(file), {"name": name, "groups": group or [], "kubeconfig": str(file)})
 
@@ -303,22 +299,8 @@ def supervise(
     control.supervise(HubPaths(data), user, Output("hub supervise").note)
 
 
-def _paths(data: Path | None) -> HubPaths:
-    from sealoshub.hub.paths import HubPaths, default_data  # noqa: PLC0415  # heavy
-
-    folder = _absolute(data) or default_data(os.environ, Path.home())
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder")
-    return HubPaths(folder)
-
-
-def _absolute(path: Path | None) -> Path | None:
-    """Return *path* so that it means the same in the background, where the folder is another."""
-    return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  # keeps symlinks
-
-
 def _show_up(out: Output, state: HubState, paths: HubPaths) -> None:
-    where = "" if paths.data == _paths(None).data else f" --data {paths.data}"
+    where = "" if paths.data == hub_paths(None).data else f" --data {paths.data}"
     kubeconfig = state.user_kubeconfig or state.admin_kubeconfig
     lines = [f"The hub is ready at {state.host}", f"  API         {state.api}"]
     if state.user is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import ssl
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sealoshub.hub.settings import Settings
 
 PROBE_SECONDS: Final = 2.0
+DRAIN_SECONDS: Final = 8  # of the registry; less than the patience before it is killed
 _PROGRAM: Final = (sys.executable, "-m", "sealoshub", "hub")
 
 
@@ -65,6 +67,7 @@ def token_server(
         "plugins": [{"name": "kubernetes", "config": {}}],
         "hub_namespace": HUB_NAMESPACE,
         "audit": str(paths.log("audit")),
+        "events_token_file": str(paths.events_token),
     }
     if settings.tls:
         certificate, key = certificate_of(settings, paths)
@@ -76,7 +79,7 @@ def token_server(
         name="auth-server",
         command=(*_PROGRAM, "auth-server", "--config", str(file)),
         env=env,
-        ready=lambda: probe(f"{_local(base, settings)}/readyz", 200, ca=_ca(settings, paths)),
+        ready=lambda: probe(f"{local(base, settings)}/readyz", 200, ca=authority(settings, paths)),
         url=base,
     )
 
@@ -101,8 +104,7 @@ def controller(env: Mapping[str, str], access: ApiAccess, health: int) -> Part:
 
 def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Part:
     """Return the stock registry, after writing its configuration and the keys it trusts."""
-    bundle, jwks = paths.run / "token.crt", paths.run / "jwks.json"
-    keys.write_registry_files(paths.keys, bundle, jwks)
+    keys.write_registry_files(paths.keys, paths.bundle, paths.jwks)
     http_section: dict[str, Any] = {
         "addr": _address(settings.listen, settings.registry_port),
         "secret": settings.http_secret,
@@ -120,13 +122,15 @@ def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Par
         },
         "http": http_section,
         # 2.8 reads rootcertbundle and ignores jwks; 3.x finds our kid in jwks.
+        # Requests under way are answered when it is told to end.
+        "draintimeout": f"{DRAIN_SECONDS}s",
         "auth": {
             "token": {
                 "realm": settings.realm,
                 "service": SERVICE,
                 "issuer": ISSUER,
-                "rootcertbundle": str(bundle),
-                "jwks": str(jwks),
+                "rootcertbundle": str(paths.bundle),
+                "jwks": str(paths.jwks),
             }
         },
     }
@@ -136,12 +140,13 @@ def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Par
     return Part(
         name="registry",
         command=(settings.registry_binary, "serve", str(file)),
-        env={**env, "OTEL_TRACES_EXPORTER": "none"},  # 3.x would look for a collector
-        ready=lambda: probe(f"{_local(base, settings)}/v2/", 401, ca=_ca(settings, paths)),
+        env=_registry_environment(settings, paths, env),
+        ready=lambda: probe(f"{local(base, settings)}/v2/", 401, ca=authority(settings, paths)),
         url=base,
     )
 
 
+        "notifications": {"endpoints": [_notifications(settings, paths)]},
 def certificate_of(settings: Settings, paths: HubPaths) -> tuple[Path, Path]:
     """Return the paths of the server certificate and its key."""
     if settings.certificate and settings.certificate_key:
@@ -155,6 +160,32 @@ def environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key not in unwanted}
     # A part must not mistake a hub's variables (REGISTRY_HTTP_ADDR, …) for its own configuration.
     return {key: value for key, value in kept.items() if not key.startswith("REGISTRY_")}
+def _notifications(settings: Settings, paths: HubPaths) -> dict[str, Any]:
+    """Return the endpoint that the registry tells what was pushed and deleted."""
+    if not paths.events_token.exists():
+        write_private(paths.events_token, secrets.token_urlsafe(32))
+    base = f"{settings.scheme}://{settings.hostname}:{settings.auth_port}"
+    return {
+        "name": "sealoshub",
+        # The operator's own certificate is for the public name only.
+        "url": f"{base if settings.certificate else local(base, settings)}/v1/events",
+        "headers": {"Authorization": [f"Bearer {paths.events_token.read_text().strip()}"]},
+        "timeout": "5s",
+        "threshold": 5,
+        "backoff": "1s",
+        "ignore": {"mediatypes": ["application/octet-stream"], "actions": ["pull"]},
+    }
+
+
+def _registry_environment(
+    settings: Settings, paths: HubPaths, env: Mapping[str, str]
+) -> dict[str, str]:
+    found = {**env, "OTEL_TRACES_EXPORTER": "none"}  # 3.x would look for a collector
+    if settings.tls and settings.certificate is None:
+        found["SSL_CERT_FILE"] = str(paths.pki / "ca.crt")  # for its notifications
+    return found
+
+
 
 
 def probe(url: str, expected: int, *, ca: Path | None = None) -> str | None:
@@ -166,31 +197,49 @@ def probe(url: str, expected: int, *, ca: Path | None = None) -> str | None:
         ca: CA file for https. None: any certificate will do, because this asks whether the part
             lives, sends nothing, and the operator's own certificate may be for another name.
     """
+    try:
+        status, body = fetch(url, ca=ca)
+    except (OSError, http.client.HTTPException) as exc:
+        return f"{url}: {exc}"
+    if status == expected:
+        return None
+    return f"{url} answers {status}: {_reason(body)}"
+
+
+def fetch(
+    url: str, *, ca: Path | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Ask *url* once; return status and the begin of the body.
+
+    Args:
+        url: An http or https URL.
+        ca: CA file for https; None as for :func:`probe`.
+        headers: More headers.
+
+    Raises:
+        OSError: Nobody answers in time.
+        http.client.HTTPException: What answers speaks no HTTP.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "localhost", parts.port
     connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=str(ca) if ca else None)
+        if ca is None:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, port, timeout=PROBE_SECONDS, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     try:
-        if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=str(ca) if ca else None)
-            if ca is None:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            connection = http.client.HTTPSConnection(
-                host, port, timeout=PROBE_SECONDS, context=context
-            )
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
-        try:
-            connection.request("GET", parts.path, headers={"User-Agent": "sealoshub-probe"})
-            answer = connection.getresponse()
-            body = answer.read(4096)
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException) as exc:
-        return f"{url}: {exc}"
-    if answer.status == expected:
-        return None
-    return f"{url} answers {answer.status}: {_reason(body)}"
+        connection.request(
+            "GET", target, headers={"User-Agent": "sealoshub-probe", **(headers or {})}
+        )
+        answer = connection.getresponse()
+        return answer.status, answer.read(64 * 1024)
+    finally:
+        connection.close()
 
 
 def _reason(body: bytes) -> str:
@@ -206,7 +255,7 @@ def _address(listen: str, port: int) -> str:
     return f"[{listen}]:{port}" if ":" in listen else f"{listen}:{port}"
 
 
-def _local(url: str, settings: Settings) -> str:
+def local(url: str, settings: Settings) -> str:
     """Return *url* as this machine reaches it: the public name may not resolve here."""
     if settings.hostname == "localhost":
         return url
@@ -214,6 +263,6 @@ def _local(url: str, settings: Settings) -> str:
     return url.replace(settings.hostname, f"[{target}]" if ":" in target else target, 1)
 
 
-def _ca(settings: Settings, paths: HubPaths) -> Path | None:
+def authority(settings: Settings, paths: HubPaths) -> Path | None:
     """Return the CA to probe with: our own certificate is for this machine's names too."""
     return None if settings.certificate else paths.pki / "ca.crt"

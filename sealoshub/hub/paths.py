@@ -5,6 +5,7 @@ DATA/
   hub.sqlite               objects of the embedded API
   pki/                     CA, server certificate, client CA, ServiceAccount key
   keys/                    signing keys of the token server
+  events.token             token of the registry's notifications
   registry/                storage of the registry
   kubeconfigs/             one file for each user made here
   run/                     what only a running hub needs: state, configuration files, tokens, logs
@@ -48,6 +49,21 @@ class HubPaths:
     def keys(self) -> Path:
         """Signing keys of the token server."""
         return self.data / "keys"
+
+    @property
+    def bundle(self) -> Path:
+        """Certificates of the keys that the registry learned when it started (for 2.8)."""
+        return self.run / "token.crt"
+
+    @property
+    def jwks(self) -> Path:
+        """The same keys for registry 3."""
+        return self.run / "jwks.json"
+
+    @property
+    def events_token(self) -> Path:
+        """Token that the registry sends its notifications with."""
+        return self.data / "events.token"
 
     @property
     def pki(self) -> Path:

@@ -9,11 +9,12 @@ import os
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
-from sealoshub.authserver import keys
+from sealoshub.authserver import keys, rotation
 from sealoshub.errors import SealosHubError
 from sealoshub.hub import access as api_access
 from sealoshub.hub import parts
@@ -39,6 +40,7 @@ START_SECONDS: Final = 60.0  # a part that is not healthy by then never will be
 TICK: Final = 0.1  # seconds between two looks at the processes
 PROBE_EVERY: Final = 1.0  # seconds between two questions; each part is asked in its turn
 LOCK_SECONDS: Final = 2.0  # `hub status` holds the lock for an instant to see whether it is free
+PRUNE_EVERY: Final = 60.0  # seconds between two looks for keys whose last token has ended
 RETRY_RENEWAL: Final = 30.0  # seconds until tokens that could not be renewed are tried again
 
 
@@ -67,6 +69,7 @@ class Supervisor:
         self._on_progress = on_progress
         self._children: list[Child] = []
         self._stop = threading.Event()
+        self._new_keys = threading.Event()
         self._state = HubState("starting", os.getpid(), host=settings.host)
 
     def run(self, on_ready: Callable[[HubState], None]) -> None:
@@ -81,7 +84,7 @@ class Supervisor:
         except Timeout as exc:
             raise SealosHubError(f"a hub is running already in {self._paths.data}") from exc
         try:
-            with _signals(self._stop):
+            with _signals(self._stop, self._new_keys):
                 self._run(on_ready)
             self._publish("stopped", "")
         except SealosHubError as exc:
@@ -109,6 +112,8 @@ class Supervisor:
         settings, paths, env = self._settings, self._paths, parts.environment()
         pki.ensure_pki(paths.pki, hostnames=[settings.hostname])
         keys.ensure(paths.keys)
+        rotation.prune(paths.keys, datetime.now(UTC))
+        rotation.fill(paths.keys)  # before the registry starts, which learns them then
         if settings.embedded:
             self._start(parts.api(settings, paths, env))
         credential = admin_credential(paths, settings)
@@ -167,7 +172,7 @@ class Supervisor:
     def _watch(self, cluster: Cluster, access: ApiAccess) -> None:
         """Restart what dies and renew the tokens, until told to stop."""
         probed = itertools.cycle(self._children)
-        probe_at = 0.0
+        probe_at = prune_at = 0.0
         while not self._stop.wait(TICK):
             now = time.monotonic()
             changed = [child.poll(now) for child in self._children]
@@ -179,9 +184,34 @@ class Supervisor:
                 self._publish("degraded" if ill else "ready", "; ".join(ill))
             if now >= access.renew_at:
                 access = self._renew(cluster, access, now)
+            if self._new_keys.is_set():
+                self._new_keys.clear()
+                self._restart_registry()
+            if now >= prune_at:
+                prune_at = now + PRUNE_EVERY
+                self._prune_keys()
 
     def _renew(self, cluster: Cluster, access: ApiAccess, now: float) -> ApiAccess:
         try:
+    def _restart_registry(self) -> None:
+        """Let the registry learn the keys that are published now, which it does only at its start.
+
+        It is asked to end, so that it answers what it has begun; for a moment nobody listens.
+        """
+        child = next(child for child in self._children if child.part.name == "registry")
+        child.terminate()
+        child.reap()
+        child.part = parts.registry(self._settings, self._paths, parts.environment())
+        child.start()
+        self._await(child)
+        self._publish("ready", "")
+
+    def _prune_keys(self) -> None:
+        try:
+            rotation.prune(self._paths.keys, datetime.now(UTC))
+        except SealosHubError as exc:
+            self._on_progress(f"cannot remove old keys: {exc.message}")
+
             return api_access.renew(cluster, access)
         except SealosHubError as exc:
             self._on_progress(f"cannot renew the tokens of the parts yet: {exc.message}")
@@ -218,10 +248,13 @@ def _word(child: Child) -> str:
 
 
 @contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set *stop* inside the block."""
-    names = (signal.SIGTERM, signal.SIGINT)
-    before = {name: signal.signal(name, lambda *_: stop.set()) for name in names}
+def _signals(stop: threading.Event, new_keys: threading.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set *stop* inside the block, and SIGUSR1 *new_keys*."""
+    events = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGUSR1: new_keys}
+    before = {
+        name: signal.signal(name, lambda *_, event=event: event.set())
+        for name, event in events.items()
+    }
     try:
         yield
     finally:

@@ -13,9 +13,11 @@ import typer
 from typer.testing import CliRunner
 
 from sealoshub import credentials
+from sealoshub.authserver import keys
 from sealoshub.cli import options, session
 from sealoshub.cli.tree import app
-from sealoshub.hub import users
+from sealoshub.hub import settings, users
+from sealoshub.hub.paths import HubPaths
 from sealoshub.hub.state import HubState
 from sealoshub.registry import hubapi
 from sealoshub.registry.transfer import BlobState
@@ -180,7 +182,14 @@ def test_the_state_of_a_hub(command: str) -> None:
 def test_other_hub_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys of `data` are those of the page."""
     monkeypatch.setattr(users, "add_user", lambda *_, **__: tmp_path / "kubeconfig")
-    for line in (f"hub down --data {tmp_path}", f"hub user add bob --data {tmp_path}"):
+    settings.save(HubPaths(tmp_path), settings.Settings(registry_binary="registry"))
+    keys.generate(tmp_path / "keys")
+    for line in (
+        f"hub down --data {tmp_path}",
+        f"hub user add bob --data {tmp_path}",
+        f"hub keys rotate --data {tmp_path}",
+        f"hub keys list --data {tmp_path}",
+    ):
         assert set(ran(line)["data"]) == documented(title(line)), line
 
 
