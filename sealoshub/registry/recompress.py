@@ -64,19 +64,19 @@ def recompressed(contents: Contents, compression: Compression, workshop: Worksho
             known = layer.digest in plain or layer.digest not in blobs
             if not known and _types(layer) and not _is_packed(blobs[layer.digest]):
                 plain[layer.digest] = layer
+    bare = {
+        digest: Blob(replace(layer, media_type=_type(layer, Compression.NONE)), blobs[digest].open)
+        for digest, layer in plain.items()
+    }
+    kept = tuple(blob for blob in contents.blobs if blob.digest not in plain)
     if compression is Compression.NONE:
-        made = {digest: blobs[digest] for digest in plain}
-        return replace(contents, manifests=_rewritten(contents.manifests, made, compression))
+        manifests = _rewritten(contents.manifests, bare, compression)
+        return replace(contents, manifests=manifests, blobs=(*bare.values(), *kept))
     if not plain:
         return contents
     how = method(compression)
     pending = tuple(
-        PlainLayer(
-            Blob(replace(layer, media_type=_type(layer, Compression.NONE)), blobs[digest].open),
-            _type(layer, compression),
-            how,
-            workshop,
-        )
+        PlainLayer(bare[digest], _type(layer, compression), how, workshop)
         for digest, layer in plain.items()
     )
 
@@ -84,7 +84,6 @@ def recompressed(contents: Contents, compression: Compression, workshop: Worksho
         made = dict(zip(plain, packed, strict=True))
         return _rewritten(contents.manifests, made, compression)
 
-    kept = tuple(blob for blob in contents.blobs if blob.digest not in plain)
     return Contents((), kept, contents.names, pending, build, len(contents.manifests))
 
 
