@@ -207,6 +207,10 @@ class Connection:
     def _send_bytes(self, data: bytes, response: Response) -> bool:
         left = memoryview(data)
         while left:
+            # With TLS nothing can be read any more once a write has failed, so the answer of a
+            # server that does not want the rest is looked for before.
+            if self._secure is not None and self._poll_now() and response.has_come():
+                return False
             try:
                 left = left[self._socket.send(left) :]
             except OSError as exc:
@@ -226,6 +230,10 @@ class Connection:
         if ready[0][1] & (select.POLLIN | select.POLLHUP):
             return not response.has_come()
         return True
+
+    def _poll_now(self) -> bool:
+        self._poll.modify(self._descriptor, select.POLLIN)
+        return bool(self._poll.poll(0))
 
     # ------------------------------------------------------------------ receiving
 

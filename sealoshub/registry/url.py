@@ -138,6 +138,8 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _authority(scheme: str, authority: str) -> tuple[str, str, int | None]:
+    if "\\" in authority:
+        raise UrlError("has a backslash, which browsers take for a slash")
     userinfo, _, place = authority.rpartition("@")
     if place.startswith("["):
         host, bracket, rest = place[1:].partition("]")
