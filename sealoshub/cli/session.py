@@ -67,7 +67,12 @@ def registry_client(
     from sealoshub.registry.retry import Retry  # noqa: PLC0415  # as above
 
     credential = (
-        Credential(stored.account, stored.secret, is_refresh_token=stored.is_refresh_token)
+        Credential(
+            stored.account,
+            stored.secret,
+            is_refresh_token=stored.is_refresh_token,
+            source=stored.location,
+        )
         if stored
         else None
     )

@@ -55,11 +55,17 @@ class Credential:
         account: The user's name at the registry.
         secret: Password, bearer token, personal token or refresh token.
         is_refresh_token: The secret is to be exchanged with `grant_type=refresh_token`.
+        source: Where it comes from, for messages: a file, a helper; empty if it was just given.
     """
 
     account: str
     secret: Secret
     is_refresh_token: bool = False
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Who this is, for messages."""
+        return f"{self.account} in {self.source}" if self.source else self.account
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,9 +333,7 @@ def _read(answer: Answer, method: Literal["GET", "POST"], credential: Credential
         refused = answer.status in {401, 403} or "invalid_grant" in answer.codes()
         if refused and answer.status not in failure.TRANSIENT:
             said = failure.words(answer)
-            who = (
-                f"the credential of {credential.account}" if credential else "an anonymous request"
-            )
+            who = f"the credential of {credential}" if credential else "an anonymous request"
             where = answer.url.netloc
             raise AuthenticationError(
                 f"{where} refused {who}" + (f": {said}" if said else ""),

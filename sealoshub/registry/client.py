@@ -328,13 +328,15 @@ class Client:
         account = self.credential.account
         if answer.status == HTTPStatus.UNAUTHORIZED and not _is_denial(answer, scopes, token):
             return AuthenticationError(
-                f"{self.host} refused the login of {account}{tail}",
+                f"{self.host} refused the login of {self.credential}{tail}",
                 hint=f"Log in again with `sealoshub login {self.host}`.",
             )
+        source = self.credential.source
+        as_whom = f"; you asked with the login in {source}" if source else ""
         codes = [code for code in answer.codes() if code != "UNAUTHORIZED"]
         return DeniedError(
             f"{account} may not {wish}{tail}",
-            hint="Ask an owner of the organization for the right.",
+            hint=f"Ask an owner of the organization for the right{as_whom}.",
             code=failure.clean(codes[0], 80) if codes else None,
         )
 

@@ -16,6 +16,8 @@ from sealoshub import __version__, errors
 from sealoshub.cli import main, output
 from sealoshub.cli.tree import COMMANDS, app
 from sealoshub.errors import DeniedError, SealosHubError
+from tests.images import oci_layout
+from tests.unit.registry.fake_registry import FakeRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +107,16 @@ def _loaded(arguments: list[str]) -> set[str]:
 def test_nothing_heavy_is_imported_early(arguments: list[str]) -> None:
     """Help and version import no heavy library, nor what is slow in the standard one."""
     assert _loaded(arguments) & set(HEAVY.split()) == set()
+
+
+def test_a_push_without_a_terminal_draws_nothing(tmp_path: Path) -> None:
+    """A script's push imports neither rich nor the client of Kubernetes that it does not use."""
+    layout = oci_layout(tmp_path / "layout")
+    with FakeRegistry() as registry:
+        words = ["push", str(layout.path), f"{registry.host}/team/app:v1", "--cr-option", "no"]
+        loaded = _loaded(words)
+        assert registry.count("PUT", "/manifests/v1") == 1
+    assert loaded & {"rich", "kubernetes", "httpx", "yaml", "keyring"} == set()
 
 
 def test_the_list_of_commands_imports_no_command() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealoshub.cli import session
+from sealoshub.cli import options, session
 from sealoshub.errors import AuthenticationError, DeniedError, UnavailableError
 from tests.images import Layout, oci_layout
 from tests.unit.cli.conftest import FakeCluster, FakeHub, Program
@@ -161,6 +161,7 @@ def test_the_stored_login_is_used(run: Program, layout: Layout) -> None:
         result = run("push", layout.path, f"{fake.host}/team/app:v2")
         assert result.exit_code == 4
         assert "alice may not push to" in result.stderr
+        assert f"with the login in {options.credential_places().files[0].path}" in result.stderr
 
 
 @pytest.mark.parametrize(
