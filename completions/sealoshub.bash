@@ -7,7 +7,7 @@ _sealoshub() {
     elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$where ${COMP_WORDS[i]}" in
-            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub credential-helper"|"sealoshub completion")
                 where="$where ${COMP_WORDS[i]}" ;;
         esac
     done
@@ -73,6 +73,24 @@ _sealoshub() {
         "sealoshub push --ca-file")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub push --output"|"sealoshub push -o")
+            COMPREPLY=($(compgen -W "text json ndjson" -- "$cur")); return ;;
+        "sealoshub pull --format")
+            COMPREPLY=($(compgen -W "oci oci-archive docker-archive" -- "$cur")); return ;;
+        "sealoshub pull --platform")
+            COMPREPLY=(); return ;;
+        "sealoshub pull --jobs")
+            COMPREPLY=(); return ;;
+        "sealoshub pull --limit-rate")
+            COMPREPLY=(); return ;;
+        "sealoshub pull --retry-budget")
+            COMPREPLY=(); return ;;
+        "sealoshub pull --digestfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub pull --authfile")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub pull --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub pull --output"|"sealoshub pull -o")
             COMPREPLY=($(compgen -W "text json ndjson" -- "$cur")); return ;;
         "sealoshub apply --filename"|"sealoshub apply -f")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -266,13 +284,22 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub user add --output"|"sealoshub hub user add -o")
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub hub keys list --data")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub keys list --output"|"sealoshub hub keys list -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub hub keys rotate --data")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub keys rotate --output"|"sealoshub hub keys rotate -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
     esac
     case "$where" in
-        "sealoshub") words="login logout whoami push apply get search org repo token explain doctor hub credential-helper completion --version --help -h" ;;
+        "sealoshub") words="login logout whoami push pull apply get search org repo token explain doctor hub credential-helper completion --version --help -h" ;;
         "sealoshub login") words="--kubeconfig -k --context --token --token-file --token-stdin --username -u --password-stdin --authfile --compat --persist --store --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --no-exchange --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub logout") words="--all --keep-server-session --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub whoami") words="--repo --offline --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub push") words="--tag --cr-option --kubeconfig -k --context --platform --all-platforms --compression --jobs --limit-rate --chunk-size --retry-budget --digestfile --dry-run --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" files=yes ;;
+        "sealoshub pull") words="--format --platform --all-platforms --jobs --limit-rate --retry-budget --digestfile --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub get") words="orgs repos images datapacks --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub search") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
@@ -292,7 +319,7 @@ _sealoshub() {
         "sealoshub token revoke") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub explain") words="pull push delete --as --as-group --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub doctor") words="--kubeconfig -k --context --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub hub") words="up down status manifests auth-server controller user --help -h" ;;
+        "sealoshub hub") words="up down status manifests auth-server controller user keys --help -h" ;;
         "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --output -o --quiet -q --help -h" ;;
         "sealoshub hub down") words="--data --output -o --quiet -q --help -h" ;;
         "sealoshub hub status") words="--data --output -o --quiet -q --help -h" ;;
@@ -301,6 +328,9 @@ _sealoshub() {
         "sealoshub hub controller") words="--kubeconfig --health-port --leader-election --no-leader-election --help -h" ;;
         "sealoshub hub user") words="add --help -h" ;;
         "sealoshub hub user add") words="--group --token --days --out --data --output -o --quiet -q --help -h" ;;
+        "sealoshub hub keys") words="list rotate --help -h" ;;
+        "sealoshub hub keys list") words="--data --output -o --quiet -q --help -h" ;;
+        "sealoshub hub keys rotate") words="--data --output -o --quiet -q --help -h" ;;
         "sealoshub credential-helper") words="get store erase list --help -h" ;;
         "sealoshub completion") words="bash zsh fish --help -h" ;;
     esac

@@ -6,7 +6,7 @@ _sealoshub() {
   local -a commands options
   for ((i = 2; i < CURRENT; i++)); do
     case "$where ${words[i]}" in
-      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub credential-helper"|"sealoshub completion")
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub credential-helper"|"sealoshub completion")
         where="$where ${words[i]}" ;;
     esac
   done
@@ -72,6 +72,24 @@ _sealoshub() {
     ("sealoshub push --ca-file")
       _files; return ;;
     ("sealoshub push --output"|"sealoshub push -o")
+      compadd -- text json ndjson; return ;;
+    ("sealoshub pull --format")
+      compadd -- oci oci-archive docker-archive; return ;;
+    ("sealoshub pull --platform")
+      _message value; return ;;
+    ("sealoshub pull --jobs")
+      _message value; return ;;
+    ("sealoshub pull --limit-rate")
+      _message value; return ;;
+    ("sealoshub pull --retry-budget")
+      _message value; return ;;
+    ("sealoshub pull --digestfile")
+      _files; return ;;
+    ("sealoshub pull --authfile")
+      _files; return ;;
+    ("sealoshub pull --ca-file")
+      _files; return ;;
+    ("sealoshub pull --output"|"sealoshub pull -o")
       compadd -- text json ndjson; return ;;
     ("sealoshub apply --filename"|"sealoshub apply -f")
       _files; return ;;
@@ -265,10 +283,18 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub hub user add --output"|"sealoshub hub user add -o")
       compadd -- text json; return ;;
+    ("sealoshub hub keys list --data")
+      _files; return ;;
+    ("sealoshub hub keys list --output"|"sealoshub hub keys list -o")
+      compadd -- text json; return ;;
+    ("sealoshub hub keys rotate --data")
+      _files; return ;;
+    ("sealoshub hub keys rotate --output"|"sealoshub hub keys rotate -o")
+      compadd -- text json; return ;;
   esac
   case "$where" in
     ("sealoshub")
-      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'apply:Apply organizations, repositories, images and data packs.' 'get:Show organizations, repositories, images or data packs.' 'search:Find images by name, keywords and description.' 'org:Make organizations and share them.' 'repo:Make repositories public or private, or delete them.' 'token:Personal tokens, and the logins that you have.' 'explain:Say whether you may pull, push or delete, and which rule says so; else whom to ask.' 'doctor:Look at every step between this machine and a hub, and say how to repair what fails.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script for bash, zsh or fish.')
+      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'pull:Pull an image into an OCI layout, an OCI archive or a docker archive.' 'apply:Apply organizations, repositories, images and data packs.' 'get:Show organizations, repositories, images or data packs.' 'search:Find images by name, keywords and description.' 'org:Make organizations and share them.' 'repo:Make repositories public or private, or delete them.' 'token:Personal tokens, and the logins that you have.' 'explain:Say whether you may pull, push or delete, and which rule says so; else whom to ask.' 'doctor:Look at every step between this machine and a hub, and say how to repair what fails.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script for bash, zsh or fish.')
       options=('--version:Show the version.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub login")
@@ -287,6 +313,10 @@ _sealoshub() {
       commands=()
       options=('--tag:A further tag; repeatable.' '--cr-option:Apply the Image resource: auto if the cluster has the kind, yes, no, or only it.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--platform:Only the image for os/arch[/variant].' '--all-platforms:The images for all platforms. The default.' '--compression:Of layers that are not compressed. Default: gzip, but OCI layouts stay as they are.' '--jobs:Blobs under way at once.' '--limit-rate:Bytes per second, for example 5M.' '--chunk-size:Bytes in one request, for example 50M. Default: a whole blob, or what a proxy was seen to take.' '--retry-budget:How long a step is tried again. Default: 10m.' '--digestfile:Write the digest here.' '--dry-run:Say what would be sent, and send nothing.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--output:How progress and result are printed.' '-o:How progress and result are printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       [[ $PREFIX == -* ]] || _files ;;
+    ("sealoshub pull")
+      commands=()
+      options=('--format:What to write, instead of guessing.' '--platform:Only the image for os/arch[/variant].' '--all-platforms:The images for all platforms; the default of OCI layouts and archives.' '--jobs:Blobs under way at once.' '--limit-rate:Bytes per second, for example 5M.' '--retry-budget:How long a step is tried again. Default: 10m.' '--digestfile:Write the digest here.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--output:How progress and result are printed.' '-o:How progress and result are printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
     ("sealoshub apply")
       commands=()
       options=('--filename:The same, as kubectl writes it.' '-f:The same, as kubectl writes it.' '--dry-run:Only check: here (client), or on the server too.' '--wait:Wait so long (30s, 5m) until all is ready.' '--force-conflicts:Take over fields that others own.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
@@ -364,7 +394,7 @@ _sealoshub() {
       options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub")
-      commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'manifests:Print the resources, roles and admission policies of a hub, for kubectl.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'user:Users of this hub.')
+      commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'manifests:Print the resources, roles and admission policies of a hub, for kubectl.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'user:Users of this hub.' 'keys:Keys that sign tokens.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub up")
@@ -398,6 +428,18 @@ _sealoshub() {
     ("sealoshub hub user add")
       commands=()
       options=('--group:A group; may be repeated.' '--token:A ServiceAccount with a token, not a client certificate.' '--days:Life of the credential.' '--out:Kubeconfig to write.' '--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub keys")
+      commands=('list:List the keys, and whether the registry knows them.' 'rotate:Let the next key sign.')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub keys list")
+      commands=()
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub keys rotate")
+      commands=()
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub credential-helper")
       commands=('get' 'store' 'erase' 'list')

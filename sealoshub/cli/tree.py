@@ -47,6 +47,10 @@ COMMANDS: Final = {
         "sealoshub.cli.push:app",
         "Push an image and describe it: its Image resource is applied with your kubeconfig.",
     ),
+    "pull": Entry(
+        "sealoshub.cli.pull:app",
+        "Pull an image into an OCI layout, an OCI archive or a docker archive.",
+    ),
     "apply": Entry(
         "sealoshub.cli.apply:app",
         "Apply organizations, repositories, images and data packs.",

@@ -133,7 +133,10 @@ class Download:
         return state
 
     def _into_place(self) -> BlobState:
-        if not self._lock():
+        self._lock()
+        if is_intact(self.target, self.descriptor.digest, self.descriptor.size):
+            # Another process has finished it since we looked, perhaps while we waited.
+            partial(self.target).unlink()
             return BlobState.EXISTS
         self._recall()
         for _ in range(MAX_RESTARTS):
@@ -155,25 +158,21 @@ class Download:
             hint="Something between here and the registry changes it, or the registry is broken.",
         )
 
-    def _lock(self) -> bool:
-        """Open the hidden file for us alone; False if another process has finished it meanwhile."""
+    def _lock(self) -> None:
+        """Open the hidden file for us alone; wait for another process that fetches this blob."""
         path = partial(self.target)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        waited = False
         while True:
             self._check_stop()
-            if waited and is_intact(self.target, self.descriptor.digest, self.descriptor.size):
-                return False
             self._file = os.open(path, flags, 0o666)
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(self._file), path.stat()):
-                    return True
+                    return
             except BlockingIOError:
                 self.stop.wait(LOCKED_WAIT)
             except FileNotFoundError:
                 pass  # it has got its name between our opening and our locking it
-            waited = True
             os.close(self._file)
             self._file = -1
 

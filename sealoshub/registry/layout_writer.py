@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError
@@ -52,9 +53,11 @@ class LayoutFolder:
                 self._check()
             elif self.root.exists():
                 raise InvalidInputError(f"{self.root}: is not a directory")
-            (self.root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+            # First of all: another pull that begins now must see what this directory is.
             if not (self.root / "oci-layout").exists():
                 write_file(self.root / "oci-layout", VERSION)
+            (self.root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise disk_error(self.root, exc) from exc
 
@@ -106,21 +109,22 @@ class LayoutFolder:
             raise disk_error(self.root / "index.json", exc) from exc
 
     def _check(self) -> None:
-        if (self.root / "oci-layout").exists():
+        names = {entry.name for entry in self.root.iterdir()}
+        if "oci-layout" in names:
             version = parse_object(
                 (self.root / "oci-layout").read_bytes()[:MAX_MANIFEST], f"{self.root}/oci-layout"
             )
             if version.get("imageLayoutVersion") != "1.0.0":
                 raise InvalidInputError(f"{self.root}: is an OCI layout of an unknown version")
             self._index()
-        elif not (self.root / "index.json").exists() and any(self.root.iterdir()):
+        elif "index.json" in names:
+            self._index()
+        elif any(not name.startswith(".oci-layout.") for name in names):
             # Also not beside the files of `docker save` or of anything else.
             raise InvalidInputError(
                 f"{self.root}: is neither empty nor an OCI layout",
                 hint="Choose another directory, or a file with --format oci-archive.",
             )
-        else:
-            self._index()
 
     def _index(self) -> dict[str, object]:
         path = self.root / "index.json"
@@ -205,7 +209,7 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with temporary.open("wb") as file:
             file.write(content)

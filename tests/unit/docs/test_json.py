@@ -173,6 +173,15 @@ def test_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert states <= set(re.findall(r"`([a-z]+)`", rows["blob"]))
 
 
+def test_pull(tmp_path: Path) -> None:
+    """The keys of `data` are those of the page."""
+    layout = oci_layout(tmp_path / "layout").path
+    with FakeRegistry() as registry:
+        ran(f"push {layout} {registry.host}/team/app:v1 --cr-option no")
+        found = ran(f"pull {registry.host}/team/app:v1 {tmp_path / 'out'}")
+    assert set(found["data"]) == documented("sealoshub pull")
+
+
 @pytest.mark.parametrize("command", ["hub up", "hub status"])
 def test_the_state_of_a_hub(command: str) -> None:
     """It is printed as it is."""
