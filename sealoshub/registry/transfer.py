@@ -213,6 +213,7 @@ class BlobTransfer:
     def _set_right(self, exc: OffsetError, offset: int) -> tuple[int, Session]:
         proven = self._ask(exc.session)
         if proven is None or proven[0] == offset:
+            upload.cancel(self.repository, exc.session)  # it is there, and of no use
             raise SessionLostError(exc.message) from exc
         self._lost += 1  # a registry whose answers contradict each other is given up, too
         if self._lost >= MAX_LOST:

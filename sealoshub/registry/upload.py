@@ -224,7 +224,7 @@ def proven_offset(
 
     Returns:
         The offset to go on from and the session with its newest address; None if the answer proves
-        nothing. `0-0` stands for no byte as well as for one, so it proves nothing.
+        nothing.
     """
     answer = repository.client.request(
         "GET", session.url, expect=range(200, 500), scopes=repository.scopes
@@ -233,13 +233,21 @@ def proven_offset(
         raise failure.from_answer(answer)
     if answer.status != http.HTTPStatus.NO_CONTENT:
         return None
-    found = _RANGE.fullmatch(answer.headers.get("range", "").strip())
-    if found is None:
-        return None
-    offset = int(found[1]) + 1
-    if not 1 < offset <= sent:
+    offset = received(answer.headers.get("range", ""))
+    if offset is None or offset > sent:
         return None
     return offset, _newest(repository.client, answer, session)
+
+
+def received(header: str) -> int | None:
+    """Return how many bytes a `Range` of an upload's status stands for.
+
+    Returns:
+        At least two, or None if it proves nothing: `0-0` stands for no byte as well as for one.
+    """
+    found = _RANGE.fullmatch(header.strip(" \t"))
+    count = int(found[1]) + 1 if found is not None else 0
+    return count if count > 1 else None
 
 
 def cancel(repository: Repository, session: Session) -> bool:
