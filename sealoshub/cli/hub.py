@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli.group import Group
 from sealoshub.cli import hub_keys
-from sealoshub.cli.options import OutputOption, QuietOption
+from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
+from sealoshub.cli.options import OutputOption, QuietOption
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import SealosHubError
 
@@ -250,13 +251,29 @@ def controller(
     leader_election: Annotated[
         bool, typer.Option(help="Let one of several replicas work at a time.")
     ] = True,
+    registry: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="The registry whose content the Images follow."),
+    ] = None,
+    registry_token: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Default: the token of the pod's ServiceAccount."),
+    ] = None,
+    registry_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM file of the registry's authority.")
+    ] = None,
+    registry_plain_http: Annotated[
+        bool, typer.Option("--registry-plain-http", help="Speak HTTP to the registry.")
+    ] = False,
 ) -> None:
     """Run the controller until SIGTERM.
 
-    In a cluster it is its pod's ServiceAccount, elsewhere a kubeconfig says who it is.
+    In a cluster it is its pod's ServiceAccount, elsewhere a kubeconfig says who it is. With a
+    registry, Images and Repositories follow what any client pushes there or deletes.
 
     Example: sealoshub hub controller --kubeconfig controller.kubeconfig
     """
+    from sealoshub.hub import content as hub_content  # noqa: PLC0415  # heavy
     from sealoshub.imagehub import controller as imagehub_controller  # noqa: PLC0415  # heavy
     from sealoshub.kube.cluster import Cluster  # noqa: PLC0415  # heavy
 
@@ -264,10 +281,21 @@ def controller(
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     opened = Cluster.open_kubeconfig(kubeconfig) if kubeconfig else Cluster.open_in_cluster()
-    with opened as cluster:
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(opened)
+        held = None
+        if registry is not None:
+            held = hub_content.RegistryContent(
+                registry,
+                registry_token or Path(hub_content.POD_TOKEN),
+                ca_file=registry_ca,
+                plain_http=True if registry_plain_http else None,
+            )
+            stack.callback(held.close)
         imagehub_controller.run(
             cluster,
             stop=stop,
+            registry=held,
             identity=f"{os.uname().nodename}-{os.getpid()}",
             leader_election=leader_election,
             health_port=health_port,

@@ -84,8 +84,16 @@ def token_server(
     )
 
 
-def controller(env: Mapping[str, str], access: ApiAccess, health: int) -> Part:
+def controller(
+    settings: Settings,
+    paths: HubPaths,
+    env: Mapping[str, str],
+    access: ApiAccess,
+    health: int,
+) -> Part:
     """Return the controller; *health* is the port of its probes."""
+    # The system knows who signed the operator's own certificate.
+    own = settings.tls and settings.certificate is None
     return Part(
         name="controller",
         command=(
@@ -96,6 +104,11 @@ def controller(env: Mapping[str, str], access: ApiAccess, health: int) -> Part:
             "--health-port",
             str(health),
             "--no-leader-election",
+            "--registry",
+            settings.host,
+            "--registry-token",
+            str(access.controller_token_file),
+            *(("--registry-ca", str(paths.pki / "ca.crt")) if own else ()),
         ),
         env=env,
         ready=lambda: probe(f"http://localhost:{health}/readyz", 200),
@@ -109,6 +122,8 @@ def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Par
         "addr": _address(settings.listen, settings.registry_port),
         "secret": settings.http_secret,
         "headers": {"X-Content-Type-Options": ["nosniff"]},
+        # Requests under way are answered when it is told to end.
+        "draintimeout": f"{DRAIN_SECONDS}s",
     }
     if settings.tls:
         certificate, key = certificate_of(settings, paths)
@@ -122,8 +137,6 @@ def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Par
         },
         "http": http_section,
         # 2.8 reads rootcertbundle and ignores jwks; 3.x finds our kid in jwks.
-        # Requests under way are answered when it is told to end.
-        "draintimeout": f"{DRAIN_SECONDS}s",
         "auth": {
             "token": {
                 "realm": settings.realm,
@@ -133,6 +146,7 @@ def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Par
                 "jwks": str(paths.jwks),
             }
         },
+        "notifications": {"endpoints": [_notifications(settings, paths)]},
     }
     file = paths.run / "registry.yml"
     write_private(file, yaml.safe_dump(configuration, sort_keys=False))
@@ -146,20 +160,6 @@ def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Par
     )
 
 
-        "notifications": {"endpoints": [_notifications(settings, paths)]},
-def certificate_of(settings: Settings, paths: HubPaths) -> tuple[Path, Path]:
-    """Return the paths of the server certificate and its key."""
-    if settings.certificate and settings.certificate_key:
-        return Path(settings.certificate), Path(settings.certificate_key)
-    return paths.pki / "server.crt", paths.pki / "server.key"
-
-
-def environment() -> dict[str, str]:
-    """Return the environment for the parts: ours, without what only a user's commands read."""
-    unwanted = ("KUBECONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG")
-    kept = {key: value for key, value in os.environ.items() if key not in unwanted}
-    # A part must not mistake a hub's variables (REGISTRY_HTTP_ADDR, …) for its own configuration.
-    return {key: value for key, value in kept.items() if not key.startswith("REGISTRY_")}
 def _notifications(settings: Settings, paths: HubPaths) -> dict[str, Any]:
     """Return the endpoint that the registry tells what was pushed and deleted."""
     if not paths.events_token.exists():
@@ -186,6 +186,19 @@ def _registry_environment(
     return found
 
 
+def certificate_of(settings: Settings, paths: HubPaths) -> tuple[Path, Path]:
+    """Return the paths of the server certificate and its key."""
+    if settings.certificate and settings.certificate_key:
+        return Path(settings.certificate), Path(settings.certificate_key)
+    return paths.pki / "server.crt", paths.pki / "server.key"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for the parts: ours, without what only a user's commands read."""
+    unwanted = ("KUBECONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG")
+    kept = {key: value for key, value in os.environ.items() if key not in unwanted}
+    # A part must not mistake a hub's variables (REGISTRY_HTTP_ADDR, …) for its own configuration.
+    return {key: value for key, value in kept.items() if not key.startswith("REGISTRY_")}
 
 
 def probe(url: str, expected: int, *, ca: Path | None = None) -> str | None:

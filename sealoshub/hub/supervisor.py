@@ -122,7 +122,9 @@ class Supervisor:
         install.install(cluster, self._on_progress)
         access = api_access.prepare(cluster, credential, paths)
         health = hub_settings.free_port()
-        controller = Child(parts.controller(env, access, health), paths.log("controller"))
+        controller = Child(
+            parts.controller(settings, paths, env, access, health), paths.log("controller")
+        )
         others = [
             controller,
             Child(parts.token_server(settings, paths, env, access), paths.log("auth-server")),
@@ -182,17 +184,15 @@ class Supervisor:
             if any(changed):
                 ill = [f"{c.part.name}: {c.trouble}" for c in self._children if c.trouble]
                 self._publish("degraded" if ill else "ready", "; ".join(ill))
-            if now >= access.renew_at:
-                access = self._renew(cluster, access, now)
             if self._new_keys.is_set():
                 self._new_keys.clear()
                 self._restart_registry()
             if now >= prune_at:
                 prune_at = now + PRUNE_EVERY
                 self._prune_keys()
+            if now >= access.renew_at:
+                access = self._renew(cluster, access, now)
 
-    def _renew(self, cluster: Cluster, access: ApiAccess, now: float) -> ApiAccess:
-        try:
     def _restart_registry(self) -> None:
         """Let the registry learn the keys that are published now, which it does only at its start.
 
@@ -212,6 +212,8 @@ class Supervisor:
         except SealosHubError as exc:
             self._on_progress(f"cannot remove old keys: {exc.message}")
 
+    def _renew(self, cluster: Cluster, access: ApiAccess, now: float) -> ApiAccess:
+        try:
             return api_access.renew(cluster, access)
         except SealosHubError as exc:
             self._on_progress(f"cannot renew the tokens of the parts yet: {exc.message}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from sealoshub.errors import NotFoundError, UnavailableError
+from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
 from sealoshub.imagehub import names, subjects
 from sealoshub.imagehub.controller import kinds
 from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
@@ -13,8 +13,10 @@ from sealoshub.imagehub.controller.world import make_true, remove, write_status
 from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from sealoshub.imagehub.controller.content import Registry
+    from sealoshub.imagehub.controller.kinds import Picture
     from sealoshub.imagehub.controller.world import World
     from sealoshub.imagehub.subjects import Roster
     from sealoshub.kube import Object
@@ -135,18 +137,13 @@ def _end(world: World, organization: Object) -> None:
     repositories = world.repositories.find(name)
     prefix = f"{name}/"
     images = [image for image in world.images.all() if image.path.startswith(prefix)]
+    forced = (meta.get("annotations") or {}).get(names.FORCE_DELETE) == "true"
+    if not forced and (what := _what_is_left(world, prefix, repositories, images)):
+        message = f"it still has {what}; delete them, or annotate it {names.FORCE_DELETE}=true"
+        refusal = condition("Ready", good=False, reason="HasRepositories", message=message)
+        _write(world, organization, refusal)
+        return
     if repositories or images:
-        if (meta.get("annotations") or {}).get(names.FORCE_DELETE) != "true":
-            message = (
-                f"it still has {len(repositories)} repositories and {len(images)} images; delete"
-                f" them, or annotate it {names.FORCE_DELETE}=true"
-            )
-            _write(
-                world,
-                organization,
-                condition("Ready", good=False, reason="HasRepositories", message=message),
-            )
-            return
         for image in images:
             with contextlib.suppress(NotFoundError):
                 world.cluster.delete("Image", image.object_name)
@@ -155,9 +152,45 @@ def _end(world: World, organization: Object) -> None:
         # The organisation is looked at again when the last of them is gone.
         return
     _clean_up(world, name)
+    # After the rights, so that nobody gets a token for it any more; before the name is free.
+    _delete_content(world, organization, prefix)
     left = [item for item in meta["finalizers"] if item != names.FINALIZER]
     with contextlib.suppress(NotFoundError):
         _set_finalizers(world, organization, left)
+
+
+def _what_is_left(
+    world: World, prefix: str, repositories: Sequence[Object], images: Sequence[Picture]
+) -> str:
+    """Return what an organisation still holds, in words; empty if nothing."""
+    if repositories or images:
+        return f"{len(repositories)} repositories and {len(images)} images"
+    if world.registry is None:
+        return ""
+    tagged = [path for path in _paths(world.registry, prefix) if any(world.registry.tags(path))]
+    return f"content in {', '.join(tagged[:10])}" if tagged else ""
+
+
+def _paths(registry: Registry, prefix: str) -> list[str]:
+    return [path for path in registry.repositories() if path.startswith(prefix)]
+
+
+def _delete_content(world: World, organization: Object, prefix: str) -> None:
+    """Delete what the registry holds, so that the next organisation of the name cannot pull it.
+
+    Raises:
+        SealosHubError: The registry does not delete it; the name stays taken, and Ready says why.
+    """
+    if world.registry is None:
+        return
+    try:
+        for path in _paths(world.registry, prefix):
+            world.registry.delete(path)
+    except SealosHubError as exc:
+        message = f"the name stays taken while the registry holds its content: {exc.message}"
+        remains = condition("Ready", good=False, reason="ContentRemains", message=message)
+        _write(world, organization, remains)
+        raise
 
 
 def _clean_up(world: World, name: str) -> None:

@@ -50,6 +50,7 @@ class FakeContent:
     tagged: dict[str, dict[str, str]] = field(default_factory=dict)
     untagged: set[str] = field(default_factory=set)
     is_down: bool = False
+    keeps: bool = False  # it does not delete
     asked: list[str] = field(default_factory=list)
 
     def repositories(self) -> list[str]:
@@ -73,6 +74,8 @@ class FakeContent:
 
     def delete(self, path: str) -> None:
         """Forget a repository."""
+        if self.keeps:
+            raise UnavailableError("it does not delete")
         self._up().pop(path, None)
 
     def _up(self) -> dict[str, dict[str, str]]:
@@ -257,6 +260,48 @@ def test_a_registry_that_is_down_changes_nothing(live: Live) -> None:
     assert live.present("patient/app:v1", "True")["spec"]["digest"] == V1
     live.content.is_down = False
     live.present("patient/app:v2", "True")
+
+
+def test_an_organization_leaves_no_content_to_the_next_of_its_name(live: Live) -> None:
+    """It goes only when told to go with its content, and its name is free after that is gone."""
+    organization(live, "leaving")
+    live.push("leaving/app", "v1", V1)
+    live.present("leaving/app:v1", "True")
+    admin = live.people.admin
+    live.people.alice.delete("Organization", "leaving")
+    until(
+        lambda: condition(admin.get("Organization", "leaving"))["reason"] == "HasRepositories",
+        "the deletion is refused",
+    )
+    assert live.content.tagged["leaving/app"] == {"v1": V1}
+    live.content.keeps = True
+    force = {"metadata": {"annotations": {names.FORCE_DELETE: "true"}}}
+    live.people.alice.patch("Organization", "leaving", force)
+    until(
+        lambda: condition(admin.get("Organization", "leaving"))["reason"] == "ContentRemains",
+        "the name stays taken",
+    )
+    live.content.keeps = False
+    until(lambda: gone(admin, "Organization", "leaving"), "the organisation is gone")
+    assert "leaving/app" not in live.content.tagged
+    assert gone(admin, "Image", "leaving.app.v1")
+
+
+def test_content_that_has_no_resources_keeps_an_organization_too(live: Live) -> None:
+    """What lies in the registry and in no resource is not handed to the next of the name."""
+    organization(live, "hidden")
+    live.content.tagged["hidden/app"] = {"v1": V1}
+    live.people.alice.delete("Organization", "hidden")
+    admin = live.people.admin
+    until(
+        lambda: "hidden/app" in condition(admin.get("Organization", "hidden")).get("message", ""),
+        "the deletion is refused",
+    )
+    del live.content.tagged["hidden/app"]
+    live.people.alice.patch(
+        "Organization", "hidden", {"metadata": {"annotations": {"look": "again"}}}
+    )
+    until(lambda: gone(admin, "Organization", "hidden"), "the organisation is gone")
 
 
 def test_a_push_costs_a_constant_number_of_writes(live: Live) -> None:
