@@ -47,14 +47,13 @@ def read_skopeo_dir(store: Store, platform: Platform | None = None) -> Contents:
     kind = document.get("mediaType")
     if not isinstance(kind, str):  # optional in the OCI image specification
         kind = MediaType.OCI_INDEX if "manifests" in document else MediaType.OCI_MANIFEST
-    root = Descriptor(kind, Digest.of(content), len(content))
+    top = Descriptor(kind, Digest.of(content), len(content))
     read = fetcher(store, _path)
 
     def fetch(descriptor: Descriptor) -> bytes:
-        return content if descriptor.digest == root.digest else read(descriptor)
+        return content if descriptor.digest == top.digest else read(descriptor)
 
-    if platform is not None:
-        root = narrow(store.name, root, platform, fetch)
+    root = top if platform is None else narrow(store.name, top, platform, fetch)
     return gather(store, walk.collect(store.name, root, fetch), (), _path)
 
 
