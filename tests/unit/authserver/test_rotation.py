@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ def test_the_folder_is_whole_between_any_two_steps(
 
         monkeypatch.setattr(owner, name, call)
 
-    watched("link", rotation.os)
+    watched("link", os)
     watched("replace", type(folder))
     if done is None:
         done = rotation.rotate(folder, None, NOW)
