@@ -168,10 +168,10 @@ def retry_after(headers: Headers, now: float | None = None) -> float | None:
     import email.utils  # noqa: PLC0415  # 5 ms, for few answers
 
     try:
-        when = email.utils.parsedate_to_datetime(text)
+        when = email.utils.parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - (time.time() if now is None else now))
+    return max(0.0, when - (time.time() if now is None else now))
 
 
 def from_transport(exc: Exception, method: str, url: Url) -> UnavailableError:
