@@ -7,7 +7,7 @@ _sealoshub() {
     elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$where ${COMP_WORDS[i]}" in
-            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub credential-helper"|"sealoshub completion")
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
                 where="$where ${COMP_WORDS[i]}" ;;
         esac
     done
@@ -274,6 +274,12 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub controller --health-port")
             COMPREPLY=(); return ;;
+        "sealoshub hub controller --registry")
+            COMPREPLY=(); return ;;
+        "sealoshub hub controller --registry-token")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub controller --registry-ca")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub user add --group")
             COMPREPLY=(); return ;;
         "sealoshub hub user add --days")
@@ -292,6 +298,26 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub keys rotate --output"|"sealoshub hub keys rotate -o")
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub hub plugin ext-auth --config")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub plugin ext-auth --api-server")
+            COMPREPLY=(); return ;;
+        "sealoshub hub plugin ext-auth --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub plugin ext-auth --token-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub plugin ext-auth --service")
+            COMPREPLY=(); return ;;
+        "sealoshub hub plugin ext-authz --config")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub plugin ext-authz --api-server")
+            COMPREPLY=(); return ;;
+        "sealoshub hub plugin ext-authz --ca-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub plugin ext-authz --token-file")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub plugin ext-authz --service")
+            COMPREPLY=(); return ;;
     esac
     case "$where" in
         "sealoshub") words="login logout whoami push pull apply get search org repo token explain doctor hub credential-helper completion --version --help -h" ;;
@@ -319,18 +345,21 @@ _sealoshub() {
         "sealoshub token revoke") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub explain") words="pull push delete --as --as-group --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub doctor") words="--kubeconfig -k --context --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub hub") words="up down status manifests auth-server controller user keys --help -h" ;;
+        "sealoshub hub") words="up down status manifests auth-server controller user keys plugin --help -h" ;;
         "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --output -o --quiet -q --help -h" ;;
         "sealoshub hub down") words="--data --output -o --quiet -q --help -h" ;;
         "sealoshub hub status") words="--data --output -o --quiet -q --help -h" ;;
         "sealoshub hub manifests") words="--help -h" ;;
         "sealoshub hub auth-server") words="--config --workers --help -h" ;;
-        "sealoshub hub controller") words="--kubeconfig --health-port --leader-election --no-leader-election --help -h" ;;
+        "sealoshub hub controller") words="--kubeconfig --health-port --leader-election --no-leader-election --registry --registry-token --registry-ca --registry-plain-http --help -h" ;;
         "sealoshub hub user") words="add --help -h" ;;
         "sealoshub hub user add") words="--group --token --days --out --data --output -o --quiet -q --help -h" ;;
         "sealoshub hub keys") words="list rotate --help -h" ;;
         "sealoshub hub keys list") words="--data --output -o --quiet -q --help -h" ;;
         "sealoshub hub keys rotate") words="--data --output -o --quiet -q --help -h" ;;
+        "sealoshub hub plugin") words="ext-auth ext-authz --help -h" ;;
+        "sealoshub hub plugin ext-auth") words="--config --api-server --ca-file --token-file --service --any-account --help -h" ;;
+        "sealoshub hub plugin ext-authz") words="--config --api-server --ca-file --token-file --service --help -h" ;;
         "sealoshub credential-helper") words="get store erase list --help -h" ;;
         "sealoshub completion") words="bash zsh fish --help -h" ;;
     esac

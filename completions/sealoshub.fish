@@ -3,7 +3,7 @@
 function __sealoshub_at
     set -l where sealoshub
     for word in (commandline -opc)[2..-1]
-        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub pull' 'sealoshub apply' 'sealoshub get' 'sealoshub search' 'sealoshub org' 'sealoshub org create' 'sealoshub org share' 'sealoshub org unshare' 'sealoshub org members' 'sealoshub org delete' 'sealoshub repo' 'sealoshub repo public' 'sealoshub repo private' 'sealoshub repo delete' 'sealoshub token' 'sealoshub token create' 'sealoshub token list' 'sealoshub token revoke' 'sealoshub explain' 'sealoshub doctor' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub manifests' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub hub keys' 'sealoshub hub keys list' 'sealoshub hub keys rotate' 'sealoshub credential-helper' 'sealoshub completion'
+        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub pull' 'sealoshub apply' 'sealoshub get' 'sealoshub search' 'sealoshub org' 'sealoshub org create' 'sealoshub org share' 'sealoshub org unshare' 'sealoshub org members' 'sealoshub org delete' 'sealoshub repo' 'sealoshub repo public' 'sealoshub repo private' 'sealoshub repo delete' 'sealoshub token' 'sealoshub token create' 'sealoshub token list' 'sealoshub token revoke' 'sealoshub explain' 'sealoshub doctor' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub manifests' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub hub keys' 'sealoshub hub keys list' 'sealoshub hub keys rotate' 'sealoshub hub plugin' 'sealoshub hub plugin ext-auth' 'sealoshub hub plugin ext-authz' 'sealoshub credential-helper' 'sealoshub completion'
             set where "$where $word"
         end
     end
@@ -277,6 +277,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a auth-server -d 'Run t
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a controller -d 'Run the controller until SIGTERM.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a user -d 'Users of this hub.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a keys -d 'Keys that sign tokens.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a plugin -d 'Kubernetes identities and rights for an existing docker_auth.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub up' -l data -r -F -d 'The hub\'s folder. Default: $XDG_DATA_HOME/sealoshub/hub.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub up' -l foreground -d 'Stay attached until Ctrl-C, as services want it.'
@@ -309,6 +310,10 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub auth-server' -l help -s h
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l kubeconfig -r -F -d 'Default: the ServiceAccount of the pod.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l health-port -x -d 'Serve /healthz and /readyz here.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l leader-election -l no-leader-election -d 'Let one of several replicas work at a time.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l registry -x -d 'The registry whose content the Images follow.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l registry-token -r -F -d 'Default: the token of the pod\'s ServiceAccount.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l registry-ca -r -F -d 'PEM file of the registry\'s authority.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l registry-plain-http -d 'Speak HTTP to the registry.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub user' -a add -d 'Make a user and print the path of a kubeconfig for him.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub user' -l help -s h -d 'Show this message and exit.'
@@ -331,6 +336,22 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub keys rotate' -l data -r -
 complete -c sealoshub -n '__sealoshub_at sealoshub hub keys rotate' -l output -s o -x -a 'text json' -d 'How the result is printed.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub keys rotate' -l quiet -s q -d 'No notes and no progress, only the result.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub keys rotate' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin' -a ext-auth -d 'Tell docker_auth whether a Kubernetes credential is good: its `ext_auth` command.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin' -a ext-authz -d 'Tell docker_auth whether somebody may do what he asks for: its `ext_authz` command.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-auth' -l config -r -F -d 'Configuration of a token server: api, plugins, service.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-auth' -l api-server -x -d 'The Kubernetes API server. Default: that of the pod.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-auth' -l ca-file -r -F -d 'Its CA (PEM).'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-auth' -l token-file -r -F -d 'Token of a ServiceAccount with the role imagehub:auth-server.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-auth' -l service -x -d 'Audience of tokens made for the registry.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-auth' -l any-account -d 'Do not ask for the full user name. Only together with ext-authz.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-auth' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-authz' -l config -r -F -d 'Configuration of a token server: api, plugins, service.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-authz' -l api-server -x -d 'The Kubernetes API server. Default: that of the pod.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-authz' -l ca-file -r -F -d 'Its CA (PEM).'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-authz' -l token-file -r -F -d 'Token of a ServiceAccount with the role imagehub:auth-server.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-authz' -l service -x -d 'Audience of tokens made for the registry.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub plugin ext-authz' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub credential-helper' -a 'get store erase list'
 complete -c sealoshub -n '__sealoshub_at sealoshub credential-helper' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub completion' -a 'bash zsh fish'

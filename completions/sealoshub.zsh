@@ -6,7 +6,7 @@ _sealoshub() {
   local -a commands options
   for ((i = 2; i < CURRENT; i++)); do
     case "$where ${words[i]}" in
-      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub credential-helper"|"sealoshub completion")
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub manifests"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
         where="$where ${words[i]}" ;;
     esac
   done
@@ -273,6 +273,12 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub hub controller --health-port")
       _message value; return ;;
+    ("sealoshub hub controller --registry")
+      _message value; return ;;
+    ("sealoshub hub controller --registry-token")
+      _files; return ;;
+    ("sealoshub hub controller --registry-ca")
+      _files; return ;;
     ("sealoshub hub user add --group")
       _message value; return ;;
     ("sealoshub hub user add --days")
@@ -291,6 +297,26 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub hub keys rotate --output"|"sealoshub hub keys rotate -o")
       compadd -- text json; return ;;
+    ("sealoshub hub plugin ext-auth --config")
+      _files; return ;;
+    ("sealoshub hub plugin ext-auth --api-server")
+      _message value; return ;;
+    ("sealoshub hub plugin ext-auth --ca-file")
+      _files; return ;;
+    ("sealoshub hub plugin ext-auth --token-file")
+      _files; return ;;
+    ("sealoshub hub plugin ext-auth --service")
+      _message value; return ;;
+    ("sealoshub hub plugin ext-authz --config")
+      _files; return ;;
+    ("sealoshub hub plugin ext-authz --api-server")
+      _message value; return ;;
+    ("sealoshub hub plugin ext-authz --ca-file")
+      _files; return ;;
+    ("sealoshub hub plugin ext-authz --token-file")
+      _files; return ;;
+    ("sealoshub hub plugin ext-authz --service")
+      _message value; return ;;
   esac
   case "$where" in
     ("sealoshub")
@@ -394,7 +420,7 @@ _sealoshub() {
       options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub")
-      commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'manifests:Print the resources, roles and admission policies of a hub, for kubectl.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'user:Users of this hub.' 'keys:Keys that sign tokens.')
+      commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'manifests:Print the resources, roles and admission policies of a hub, for kubectl.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'user:Users of this hub.' 'keys:Keys that sign tokens.' 'plugin:Kubernetes identities and rights for an existing docker_auth.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub up")
@@ -419,7 +445,7 @@ _sealoshub() {
       : ;;
     ("sealoshub hub controller")
       commands=()
-      options=('--kubeconfig:Default: the ServiceAccount of the pod.' '--health-port:Serve /healthz and /readyz here.' '--leader-election:Let one of several replicas work at a time.' '--no-leader-election:Let one of several replicas work at a time.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--kubeconfig:Default: the ServiceAccount of the pod.' '--health-port:Serve /healthz and /readyz here.' '--leader-election:Let one of several replicas work at a time.' '--no-leader-election:Let one of several replicas work at a time.' '--registry:The registry whose content the Images follow.' '--registry-token:Default: the token of the pod'\''s ServiceAccount.' '--registry-ca:PEM file of the registry'\''s authority.' '--registry-plain-http:Speak HTTP to the registry.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub user")
       commands=('add:Make a user and print the path of a kubeconfig for him.')
@@ -440,6 +466,18 @@ _sealoshub() {
     ("sealoshub hub keys rotate")
       commands=()
       options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub plugin")
+      commands=('ext-auth:Tell docker_auth whether a Kubernetes credential is good: its `ext_auth` command.' 'ext-authz:Tell docker_auth whether somebody may do what he asks for: its `ext_authz` command.')
+      options=('--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub plugin ext-auth")
+      commands=()
+      options=('--config:Configuration of a token server: api, plugins, service.' '--api-server:The Kubernetes API server. Default: that of the pod.' '--ca-file:Its CA (PEM).' '--token-file:Token of a ServiceAccount with the role imagehub:auth-server.' '--service:Audience of tokens made for the registry.' '--any-account:Do not ask for the full user name. Only together with ext-authz.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub plugin ext-authz")
+      commands=()
+      options=('--config:Configuration of a token server: api, plugins, service.' '--api-server:The Kubernetes API server. Default: that of the pod.' '--ca-file:Its CA (PEM).' '--token-file:Token of a ServiceAccount with the role imagehub:auth-server.' '--service:Audience of tokens made for the registry.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub credential-helper")
       commands=('get' 'store' 'erase' 'list')

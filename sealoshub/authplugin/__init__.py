@@ -42,6 +42,7 @@ __all__ = [
     "PluginContext",
     "Scope",
     "Unavailable",
+    "UnknownCredential",
 ]
 
 ENTRY_POINTS: Final = "sealoshub.auth_plugins"
@@ -64,6 +65,10 @@ class CredentialsRejected(AuthenticationError):  # noqa: N818  # the contract's 
         message: What is wrong, for the user; without a secret.
         hint: The way out, as a sentence.
     """
+
+
+class UnknownCredential(CredentialsRejected):
+    """No plugin has an opinion about the credential, which in the end is a rejection as well."""
 
 
 class Unavailable(UnavailableError):  # noqa: N818  # the contract's word for an answer
@@ -186,11 +191,13 @@ class PluginContext:
         services: The audiences that this token server signs for.
         hub_namespace: Namespace of the hub's own objects.
         api: The configured API server; None if there is none.
+        one_shot: The process answers one question and ends; nothing is worth watching.
     """
 
     services: tuple[str, ...]
     hub_namespace: str
     api: ApiServer | None = None
+    one_shot: bool = False
 
 
 class Plugin:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from sealoshub.authplugin import (
     ENTRY_POINTS,
     NO_OPINION,
-    CredentialsRejected,
     Grant,
     Identity,
     NoOpinion,
     Plugin,
     Unavailable,
+    UnknownCredential,
 )
 from sealoshub.errors import InvalidInputError, UnavailableError
 
@@ -57,7 +57,8 @@ class Chain:
         """Return who sent *credential*.
 
         Raises:
-            CredentialsRejected: A plugin says it is wrong, or none knows it.
+            CredentialsRejected: A plugin says it is wrong.
+            UnknownCredential: None knows it, which is a rejection as well.
             Unavailable: A plugin could not find out; those after it are not asked, because what
                 it would have said is not known.
         """
@@ -66,7 +67,7 @@ class Chain:
                 answer = await plugin.authenticate(credential)
             if not isinstance(answer, NoOpinion):
                 return answer
-        raise CredentialsRejected(
+        raise UnknownCredential(
             "the password is none that this hub accepts",
             hint="Use a Kubernetes token, a kubeconfig with its credentials inside"
             " (kubectl config view --raw --minify --flatten), or a token of this hub.",

@@ -22,7 +22,7 @@ from sealoshub.authplugin import (
 )
 from sealoshub.authplugin.cache import Cache, SecretKeys
 from sealoshub.authplugin.kubernetes_identity import IdentityReviews, Options
-from sealoshub.authplugin.publicrepositories import PublicRepositories
+from sealoshub.authplugin.publicrepositories import LookedUp, PublicRepositories
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub.names import GROUP, organization_namespace, split_repository
 from sealoshub.imagehub.rights import verb_of_action
@@ -94,7 +94,7 @@ def create(config: Mapping[str, object], context: PluginContext) -> Kubernetes:
     if faults or context.api is None:
         raise InvalidInputError("; ".join(faults))
     options = Options(tuple(audiences), bool(required), bool(certificates))
-    return Kubernetes(context.api, options)
+    return (OneShot if context.one_shot else Kubernetes)(context.api, options)
 
 
 class Kubernetes(Plugin):
@@ -119,7 +119,7 @@ class Kubernetes(Plugin):
     ) -> None:
         self._api = api
         self._reviews = IdentityReviews(api, options, clock=clock, now=now)
-        self._public = PublicRepositories(api, clock)
+        self._public: PublicRepositories = PublicRepositories(api, clock)
         self._keys = SecretKeys()
         self._identities: Cache[Identity | _Rejection] = Cache(IDENTITIES, clock)
         self._decisions: Cache[Decision] = Cache(DECISIONS, clock)
@@ -261,6 +261,27 @@ class Kubernetes(Plugin):
         unknown = self._public.unknown()
         if unknown is not None:
             raise Unavailable(unknown)
+
+
+class OneShot(Kubernetes):
+    """The same answers from a process that ends after one of them."""
+
+    def __init__(self, api: ApiServer, options: Options) -> None:
+        super().__init__(api, options)
+        self._public = self._looked_up = LookedUp(api, time.monotonic)
+
+    async def authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion:
+        """Look the repository up, then decide as ever.
+
+        Raises:
+            Unavailable: The API server does not answer.
+        """
+        if scope.type == "repository":
+            try:
+                await self._looked_up.look(scope.name)
+            except InvalidInputError:
+                return Grant(frozenset(), "not the name of a repository of an organisation")
+        return await super().authorize(identity, scope)
 
 
 def service_account(user: str) -> tuple[str, str]:

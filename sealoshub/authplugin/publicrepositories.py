@@ -7,8 +7,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from sealoshub.errors import SealosHubError
-from sealoshub.imagehub.names import GROUP, VERSION, object_name
+from sealoshub.errors import NotFoundError, SealosHubError
+from sealoshub.imagehub.names import GROUP, VERSION, object_name, split_repository
 from sealoshub.kube import GoneError
 
 if TYPE_CHECKING:
@@ -120,6 +120,37 @@ class PublicRepositories:
         if name is not None:
             self._by_object[key] = name
             self._names.add(name)
+
+
+class LookedUp(PublicRepositories):
+    """Public repositories that are looked up one by one, for a process that asks about few.
+
+    Args:
+        api: The API server.
+        clock: Monotonic time in seconds.
+    """
+
+    def start(self) -> None:
+        """Watch nothing."""
+
+    def unknown(self) -> str | None:
+        """Return None: whoever asks has looked, or knows that he could not."""
+        return None
+
+    async def look(self, name: str) -> None:
+        """Find out whether *name* is public.
+
+        Raises:
+            InvalidInputError: It is no name of a repository.
+            UnavailableError: The API server does not answer.
+        """
+        split_repository(name)  # what is no name must not become a path
+        key = object_name(name)
+        try:
+            item = await self._api.get(f"{PATH}/{key}")
+        except NotFoundError:
+            item = {}
+        self._apply("MODIFIED" if item else "DELETED", item or {"metadata": {"name": key}})
 
 
 def _id(item: dict[str, Any]) -> str:

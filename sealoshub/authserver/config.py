@@ -93,8 +93,12 @@ class Config:
     events_token_file: Path | None = None
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, serving: bool = True) -> Config:
     """Read the configuration in *path*; relative paths in it are relative to its folder.
+
+    Args:
+        path: The file.
+        serving: Demand what serving takes: an address and keys. Decisions do without.
 
     Raises:
         InvalidInputError: It cannot be read, or something in it is wrong; one line for each fault.
@@ -105,7 +109,7 @@ def load(path: Path) -> Config:
         raise InvalidInputError(f"cannot read {path}: {exc.strerror}") from exc
     except (yaml.YAMLError, UnicodeError) as exc:
         raise InvalidInputError(f"{path} is not valid YAML: {exc}") from exc
-    reader = _Reader(content, path.parent)
+    reader = _Reader(content, path.parent, serving=serving)
     config = reader.config()
     if reader.faults or config is None:
         raise InvalidInputError(f"{path}:\n  " + "\n  ".join(reader.faults))
@@ -115,8 +119,9 @@ def load(path: Path) -> Config:
 class _Reader:
     """Read key by key and collect what is wrong."""
 
-    def __init__(self, content: object, folder: Path) -> None:
+    def __init__(self, content: object, folder: Path, *, serving: bool = True) -> None:
         self.faults: list[str] = []
+        self._serving = serving
         self._folder = folder
         self._root = self._mapping(content, "the file")
 
@@ -129,8 +134,8 @@ class _Reader:
             "listen issuer service token_seconds keys_dir api plugins hub_namespace login"
             " metrics_listen audit tls trusted_proxies workers drain_seconds events_token_file",
         )
-        listen = self._address("listen", required=True)
-        keys_dir = self._path(root, "keys_dir", "keys_dir", required=True)
+        listen = self._address("listen", required=self._serving)
+        keys_dir = self._path(root, "keys_dir", "keys_dir", required=self._serving)
         config = Config(
             listen=listen or Address("localhost", 0),
             keys_dir=keys_dir or self._folder,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import hub_keys
+from sealoshub.cli import hub_keys, hub_plugin
 from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
 from sealoshub.cli.options import OutputOption, QuietOption
@@ -42,6 +42,7 @@ user_app = typer.Typer(
 )
 app.add_typer(user_app, name="user")
 app.add_typer(hub_keys.app, name="keys")
+app.add_typer(hub_plugin.app, name="plugin")
 
 
 @app.command()

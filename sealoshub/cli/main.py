@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 # Commands whose first argument is a command again.
-_GROUPS = frozenset({"hub", "hub user", "org", "repo", "token"})
+_GROUPS = frozenset({"hub", "hub keys", "hub plugin", "hub user", "org", "repo", "token"})
 
 
 class InternalError(SealosHubError):
