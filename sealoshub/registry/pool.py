@@ -22,11 +22,16 @@ class _HasSize(Protocol):
 T = TypeVar("T")
 Sized = TypeVar("Sized", bound=_HasSize)
 
-GRACE: Final = 5.0  # seconds that all threads together get to end before they are left alone
+GRACE: Final = 5.0  # seconds; what it takes to take back what was begun at a registry
 
 
 def run_all(
-    items: Iterable[T], work: Callable[[T, threading.Event], None], jobs: int, name: str
+    items: Iterable[T],
+    work: Callable[[T, threading.Event], None],
+    jobs: int,
+    name: str,
+    *,
+    grace: float = GRACE,
 ) -> None:
     """Call *work* for each of *items*, for *jobs* of them at once.
 
@@ -35,6 +40,7 @@ def run_all(
         work: Does one; told by its second argument when it is not wanted any more.
         jobs: How many threads, at least one.
         name: Of the threads.
+        grace: Seconds that all of them together get to end after Ctrl-C.
 
     Raises:
         BaseException: What failed first; the others were stopped.
@@ -58,7 +64,7 @@ def run_all(
         stop.set()
         for thread in threads:
             with contextlib.suppress(RuntimeError):  # it was not started
-                thread.join(GRACE / len(threads))
+                thread.join(grace / len(threads))
         raise
     if errors:
         raise errors[0]

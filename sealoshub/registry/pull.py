@@ -142,6 +142,7 @@ class _Pull:
             lambda blob, stop: self._fetch(blob, paths[blob.digest], stop),
             self._jobs,
             "pull",
+            grace=0.0,  # nothing is to be taken back: what is there stays for the next time
         )
         for manifest in image.manifests:
             descriptor = manifest.descriptor

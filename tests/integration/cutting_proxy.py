@@ -43,6 +43,8 @@ class Rule:
             client is gone.
         lose: Let the registry do what was asked, then close instead of passing on the answer.
         cut_answer_at: Pass on so many bytes of the answer, counted from its status line.
+        hold_answer: Pass on so many bytes of the answer's body, set :attr:`held`, and close when
+            :attr:`release` is set or the client is gone.
         status: Read the request, and answer this instead of the registry.
         headers: Of that answer.
         body: Of that answer.
@@ -50,7 +52,8 @@ class Rule:
         spoil: Replace the token by one that the registry refuses, as if it had run out.
 
     Attributes:
-        held: Set when so many bytes as :attr:`hold` says have been passed on.
+        held: Set when so many bytes as :attr:`hold` or :attr:`hold_answer` says have been passed
+            on.
         release: To be set by the test, to go on.
         ended: Set when the registry has closed its side after a cut.
     """
@@ -65,6 +68,7 @@ class Rule:
     hold: int | None = None
     lose: bool = False
     cut_answer_at: int | None = None
+    hold_answer: int | None = None
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -86,6 +90,7 @@ class Seen:
         length: Bytes that its body should have.
         body: Bytes of its body that were read, which is what the client had to send.
         status: Of the answer that was passed on; None if there was none.
+        answered: Bytes of the answer's body that were passed on.
     """
 
     method: str
@@ -94,6 +99,7 @@ class Seen:
     length: int
     body: int = 0
     status: int | None = None
+    answered: int = 0
 
 
 class CuttingProxy:
@@ -147,6 +153,12 @@ class CuttingProxy:
         """Count the bytes of blobs that clients have sent, however often."""
         with self.lock:
             return sum(each.body for each in self.seen if "/blobs/uploads/" in each.path)
+
+    def downloaded(self, path: str) -> int:
+        """Count the bytes of answers to GET that were passed on, however often."""
+        with self.lock:
+            fitting = [each for each in self.seen if re.search(path, each.path)]
+            return sum(each.answered for each in fitting if each.method == "GET")
 
     def count(self, method: str, path: str = "") -> int:
         """Count the requests that fit."""
@@ -284,11 +296,19 @@ class _Connection(socketserver.BaseRequestHandler):
         if rule.lose:
             raise _BrokenError
         rule.release.wait(rule.delay)
-        if rule.cut_answer_at is not None:
-            self.client.sendall(answer[: rule.cut_answer_at])
+        stop = rule.cut_answer_at
+        if rule.hold_answer is not None:
+            stop = sum(map(len, head)) + rule.hold_answer
+        passed = answer[:stop]
+        seen.answered = max(0, len(passed) - sum(map(len, head)))
+        if stop is None:
+            seen.status = status
+        self.client.sendall(passed)
+        if rule.hold_answer is not None:
+            rule.held.set()
+            self._wait(rule)
+        if stop is not None:
             raise _BrokenError
-        seen.status = status
-        self.client.sendall(answer)
         return _field(head, b"connection").lower() != b"close"
 
     def _read(self, seen: Seen, count: int, *, forward: bool = False) -> None:
