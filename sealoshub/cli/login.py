@@ -167,8 +167,10 @@ def login(
         try:
             result = client.login(offer.account, offer.secret, exchange=not no_exchange)
         except AuthenticationError as exc:
+            # Nobody has called himself so: it is our word for "the hub shall say who I am".
+            nobody = f"the credential of {identity.NOBODY_IN_PARTICULAR}"
             raise AuthenticationError(
-                f"cannot log in to {name}: {exc.message}",
+                f"cannot log in to {name} with {offer.source}: {exc.message.replace(nobody, 'it')}",
                 hint="Nothing was stored. Get a fresh credential of the hub's own cluster.",
             ) from exc
     if result.anonymous:

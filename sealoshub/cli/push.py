@@ -208,8 +208,7 @@ def push(
     as_json = format_ is not PushFormat.TEXT
     out = Output("push", Format.JSON if as_json else Format.TEXT, quiet=quiet, verbose=verbose)
     name, reference = source.split_words(first, second)
-    if platform is not None and all_platforms:
-        raise UsageError("--platform and --all-platforms contradict each other")
+    _check(platform, digestfile, all_platforms=all_platforms)
     pace = Pace(jobs, _size(limit_rate), _size(chunk_size))
     budget = None if retry_budget is None else quantity.parse_duration(retry_budget)
     target, tags = _target(reference, tag or [], out)
@@ -267,6 +266,14 @@ class PushedNotAppliedError(ResourceNotAppliedError):
             hint=cause.hint or "Repeat with --cr-option only.",
         )
         self.data = data
+
+
+def _check(platform: str | None, digestfile: Path | None, *, all_platforms: bool) -> None:
+    """Refuse what would fail only after everything was sent."""
+    if platform is not None and all_platforms:
+        raise UsageError("--platform and --all-platforms contradict each other")
+    if digestfile is not None and not digestfile.parent.is_dir():
+        raise InvalidInputError(f"there is no folder {digestfile.parent} for --digestfile")
 
 
 def _target(text: str, more: list[str], out: Output) -> tuple[Reference, list[str]]:

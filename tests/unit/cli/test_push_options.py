@@ -179,6 +179,7 @@ def test_no_local_image(run: Program, monkeypatch: pytest.MonkeyPatch, tmp_path:
         (["LAYOUT", "h.x/a/b:v1", "--platform", "linux/s390x"], 5, "no image for linux/s390x"),
         (["LAYOUT", "h.x/a/b:v1", "--platform", "a/b", "--all-platforms"], 2, "contradict"),
         (["LAYOUT", "h.x/a/b:v1", "--compression", "lzma"], 2, "--compression"),
+        (["LAYOUT", "h.x/a/b:v1", "--digestfile", "/nix/x"], 5, "there is no folder /nix"),
         (["LAYOUT", "h.x/a/b:v1", "--limit-rate", "fast"], 2, "'fast' is not a size"),
         (["LAYOUT", "h.x/a/b:v1", "--chunk-size", "0"], 2, "'0' is not a size"),
         (["LAYOUT", "h.x/a/b:v1", "--retry-budget", "10"], 2, "'10' is not a time"),
