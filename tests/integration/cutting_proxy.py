@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 BLOCK: Final = 64 * 1024  # bytes
@@ -49,11 +50,17 @@ class Rule:
         headers: Of that answer.
         body: Of that answer.
         delay: Seconds between the registry's answer and its passing on.
+        then: Called with the registry's answer in hand, before it is passed on.
         spoil: Replace the token by one that the registry refuses, as if it had run out.
 
     Attributes:
+<<<<<<< ours
         held: Set when so many bytes as :attr:`hold` or :attr:`hold_answer` says have been passed
             on.
+=======
+        used: How many requests have met it.
+        held: Set when so many bytes as :attr:`hold` says have been passed on.
+>>>>>>> theirs
         release: To be set by the test, to go on.
         ended: Set when the registry has closed its side after a cut.
     """
@@ -73,7 +80,9 @@ class Rule:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     delay: float = 0.0
+    then: Callable[[], None] | None = None
     spoil: bool = False
+    used: int = 0
     held: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -177,6 +186,7 @@ class CuttingProxy:
                         rule.skip -= 1
                         continue
                     rule.times -= 1
+                    rule.used += 1
                     return rule
         return None
 
@@ -296,6 +306,7 @@ class _Connection(socketserver.BaseRequestHandler):
         if rule.lose:
             raise _BrokenError
         rule.release.wait(rule.delay)
+<<<<<<< ours
         stop = rule.cut_answer_at
         if rule.hold_answer is not None:
             stop = sum(map(len, head)) + rule.hold_answer
@@ -308,6 +319,12 @@ class _Connection(socketserver.BaseRequestHandler):
             rule.held.set()
             self._wait(rule)
         if stop is not None:
+=======
+        if rule.then is not None:
+            rule.then()
+        if rule.cut_answer_at is not None:
+            self.client.sendall(answer[: rule.cut_answer_at])
+>>>>>>> theirs
             raise _BrokenError
         return _field(head, b"connection").lower() != b"close"
 

@@ -58,7 +58,7 @@ class Case:
         old: Bytes sent again on registry 2.8.
         new: Bytes sent again on registry 3.
         exit_code: Of the push.
-        chunk: Bytes in a request that the state folder says the host takes.
+        options: Further ones of the push.
         body_limit: Of the proxy.
     """
 
@@ -67,7 +67,7 @@ class Case:
     old: Cost = FREE
     new: Cost = FREE
     exit_code: int = 0
-    chunk: int | None = None
+    options: tuple[str, ...] = ()
     body_limit: int | None = None
 
 
@@ -120,13 +120,13 @@ CASES: Final[Sequence[Case]] = (
         "chunks: the second PATCH is cut",
         lambda: [_large_chunk(skip=1, cut_at=300_000)],
         Cost(f"{CHUNK + 300_000:,}: what was sent of the blob", CHUNK + 300_000),
-        chunk=CHUNK,
+        options=("--chunk-size", str(CHUNK)),
     ),
     Case(
         "chunks: the answer to the second PATCH is lost",
         lambda: [_large_chunk(skip=1, lose=True)],
         Cost(f"{2 * CHUNK:,}: what was sent of the blob", 2 * CHUNK),
-        chunk=CHUNK,
+        options=("--chunk-size", str(CHUNK)),
     ),
     Case("PUT of the manifest: cut after 10 bytes", lambda: [_manifest(cut_at=10)]),
     Case("PUT of the manifest: the answer is lost", lambda: [_manifest(lose=True)]),
@@ -141,13 +141,10 @@ CASES: Final[Sequence[Case]] = (
         "429 with a date",
         lambda: [_manifest(status=429, headers=(("Retry-After", _in(1)),))],
     ),
+    Case("POST: 500 twice", lambda: [Rule("POST", status=500, times=2)]),
     Case(
-        "disk full (500) twice, then room",
-        lambda: [Rule("POST", status=500, times=2, body=b"no space left on device")],
-    ),
-    Case(
-        "disk full (500) after the whole blob was sent",
-        lambda: [_large("PUT", status=500, body=b"no space left on device")],
+        "PUT of a blob: 500 after all of it was sent, and nothing kept",
+        lambda: [_large("PUT", status=500)],
         ONE_BLOB,
         ONE_BLOB,
     ),
@@ -157,6 +154,12 @@ CASES: Final[Sequence[Case]] = (
         old=TWO_BLOBS,
         new=TWO_BLOBS,
         body_limit=LIMIT,
+    ),
+    Case(
+        "503 for longer than the retry budget",
+        lambda: [Rule("POST", status=503, times=10**6)],
+        exit_code=6,
+        options=("--retry-budget", "300ms"),
     ),
     Case(
         "413 of a proxy that takes next to nothing",
@@ -174,12 +177,17 @@ RESTARTED: Final = Case(
     # What lay in the registry's memory is gone with it.
     new=Cost(f"less than {CUT:,}", CUT, exact=False),
 )
+FULL: Final = Case(
+    "disk of the registry full, then room again",
+    old=Cost("at most the blob", LAYER + 64 * 1024, exact=False),
+    new=Cost("at most the blob", LAYER + 64 * 1024, exact=False),
+)
 # The other one finds the blob missing and sends it; the first finds it there and stops.
 TOGETHER: Final = Case("two pushes of the same image at once", old=ONE_CUT, new=ONE_CUT)
 EXPIRED: Final = Case(
     "token refused in the middle of a blob, behind a proxy that takes 8 kB of header", old=ONE_CUT
 )
-SPECIAL: Final = (KILLED, RESTARTED, TOGETHER, EXPIRED)
+SPECIAL: Final = (KILLED, RESTARTED, FULL, TOGETHER, EXPIRED)
 
 
 def table() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -95,6 +96,12 @@ class RegistryServer:
     def resume(self) -> None:
         """End :meth:`pause`."""
         self._server.resume()
+
+    def limit_files(self, size: int | None) -> None:
+        """Let the registry write no file beyond *size* bytes, as on a full disk; None: any."""
+        number = resource.RLIMIT_FSIZE
+        _, hard = resource.prlimit(self._server.pid, number)
+        resource.prlimit(self._server.pid, number, (hard if size is None else size, hard))
 
     def _start(self) -> None:
         self._server = Server(
