@@ -28,6 +28,7 @@ SERVICE: Final = "hub"
 OTHER_SERVICE: Final = "other-hub"
 TOKEN_SECONDS: Final = 60  # the shortest that can be set
 REQUEST_SECONDS: Final = 60.0
+EVENTS_TOKEN: Final = "the-token-of-the-registry-of-the-attacks"
 SHORTEST_SECRET: Final = 12  # characters; a shorter one may stand in a log by chance
 _FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -50,7 +51,7 @@ class Target:
         self.folder = folder
         self.port = free_port()
         self.metrics_port = free_port()
-        self.secrets: set[str] = set()
+        self.secrets: set[str] = {EVENTS_TOKEN}
         self._env = {**env, "PYTHONWARNINGS": "error"}
         self._addresses = (f"127.9.{n // 250}.{n % 250 + 1}" for n in itertools.count())
         self.configuration: dict[str, Any] = {
@@ -62,6 +63,7 @@ class Target:
             "api": dict(api),
             "plugins": [{"name": "kubernetes"}],
             "audit": str(folder / "audit.log"),
+            "events_token_file": str(folder / "events-token"),
             **changes,
         }
 
@@ -85,6 +87,7 @@ class Target:
 
     def write_configuration(self) -> Path:
         """Write the configuration file and return its path."""
+        (self.folder / "events-token").write_text(EVENTS_TOKEN)
         file = self.folder / "auth-server.yaml"
         file.write_text(yaml.safe_dump(self.configuration))
         return file
