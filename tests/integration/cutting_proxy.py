@@ -54,13 +54,10 @@ class Rule:
         spoil: Replace the token by one that the registry refuses, as if it had run out.
 
     Attributes:
-<<<<<<< ours
+        if rule.then is not None:
+            rule.then()
         held: Set when so many bytes as :attr:`hold` or :attr:`hold_answer` says have been passed
             on.
-=======
-        used: How many requests have met it.
-        held: Set when so many bytes as :attr:`hold` says have been passed on.
->>>>>>> theirs
         release: To be set by the test, to go on.
         ended: Set when the registry has closed its side after a cut.
     """
