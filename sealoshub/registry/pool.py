@@ -78,9 +78,13 @@ def _work(
 ) -> None:
     while not stop.is_set():
         try:
-            work(queue.popleft(), stop)
-        except (IndexError, StoppedError):
-            return  # nothing left, or nothing wanted
+            item = queue.popleft()
+        except IndexError:
+            return
+        try:
+            work(item, stop)
+        except StoppedError:
+            return
         except BaseException as exc:  # noqa: BLE001  # raised again in the caller's thread
             errors.append(exc)
             stop.set()

@@ -5,17 +5,15 @@ The events tell everything a person or a program may want to see; there is no ot
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import ContentRefusedError, InvalidInputError
 from sealoshub.reference import Digest, Reference, is_tag
-from sealoshub.registry import failure
+from sealoshub.registry import failure, pool
 from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.image import MAX_MANIFEST, Blob
 from sealoshub.registry.throttle import Throttle
@@ -30,16 +28,7 @@ if TYPE_CHECKING:
     from sealoshub.registry.journal import Journal
     from sealoshub.registry.source import ImageSource
 
-
-class _HasSize(Protocol):
-    @property
-    def size(self) -> int: ...
-
-
-_Sized = TypeVar("_Sized", bound=_HasSize)
-
 JOBS: Final = 6  # what skopeo and podman use; more only helps with many tiny blobs
-GRACE: Final = 5.0  # seconds that open uploads get to be cancelled before they are left alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +229,7 @@ class _Push:
     ) -> None:
         self.repository = repository
         self.uploaded = 0
-        self._jobs = max(1, jobs)
+        self._jobs = jobs
         self._manner = manner
         self._events = events
         self._lock = threading.Lock()
@@ -254,45 +243,13 @@ class _Push:
 
     def send_blobs(self, blobs: Iterable[Blob | Pending]) -> None:
         """Bring *blobs* into the repository, the smallest beside the largest."""
-        stop = threading.Event()
-        queue = deque(interleave(blobs))
-        errors: list[BaseException] = []
-        # Daemons: a worker that hangs in the network must not keep the program after Ctrl-C.
-        workers = [
-            threading.Thread(
-                target=self._work, args=(queue, stop, errors), name=f"push-{n}", daemon=True
-            )
-            for n in range(min(self._jobs, len(queue)))
-        ]
-        try:
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
-        except BaseException:  # Ctrl-C
-            stop.set()
-            for worker in workers:
-                with contextlib.suppress(RuntimeError):  # it was not started
-                    worker.join(GRACE / len(workers))
-            raise
-        if errors:
-            raise errors[0]
+        pool.run_all(pool.interleave(blobs), self._send, self._jobs, "push")
 
-    def _work(
-        self, queue: deque[Blob | Pending], stop: threading.Event, errors: list[BaseException]
-    ) -> None:
-        while not stop.is_set():
-            try:
-                item = queue.popleft()
-                if isinstance(item, Blob):
-                    self._send_blob(item, stop)
-                else:
-                    self._send_pending(item, stop)
-            except (IndexError, StoppedError):
-                return  # nothing left, or nothing wanted
-            except BaseException as exc:  # noqa: BLE001  # raised again in the caller's thread
-                errors.append(exc)
-                stop.set()
+    def _send(self, item: Blob | Pending, stop: threading.Event) -> None:
+        if isinstance(item, Blob):
+            self._send_blob(item, stop)
+        else:
+            self._send_pending(item, stop)
 
     def _send_pending(self, pending: Pending, stop: threading.Event) -> None:
         def watch(done: int) -> None:
@@ -413,17 +370,3 @@ class _Push:
                 limit=MAX_MANIFEST + 1,
             )
         )
-
-
-def interleave(blobs: Iterable[_Sized]) -> list[_Sized]:
-    """Order *blobs* largest, smallest, second largest, second smallest and so on.
-
-    The long ones start early, the short ones fill the other connections meanwhile.
-    """
-    by_size = deque(sorted(blobs, key=lambda blob: blob.size))
-    order = []
-    while by_size:
-        order.append(by_size.pop())
-        if by_size:
-            order.append(by_size.popleft())
-    return order

@@ -17,13 +17,13 @@ from sealoshub.errors import (
     UnavailableError,
 )
 from sealoshub.reference import Digest, Reference
+from sealoshub.registry.pool import interleave
 from sealoshub.registry.push import (
     BlobProgress,
     Event,
     ManifestPushed,
     PushResult,
     Started,
-    interleave,
     push,
 )
 from sealoshub.registry.source import open_image
