@@ -54,8 +54,7 @@ class Rule:
         spoil: Replace the token by one that the registry refuses, as if it had run out.
 
     Attributes:
-        if rule.then is not None:
-            rule.then()
+        used: How many requests have met it.
         held: Set when so many bytes as :attr:`hold` or :attr:`hold_answer` says have been passed
             on.
         release: To be set by the test, to go on.
@@ -303,7 +302,8 @@ class _Connection(socketserver.BaseRequestHandler):
         if rule.lose:
             raise _BrokenError
         rule.release.wait(rule.delay)
-<<<<<<< ours
+        if rule.then is not None:
+            rule.then()
         stop = rule.cut_answer_at
         if rule.hold_answer is not None:
             stop = sum(map(len, head)) + rule.hold_answer
@@ -316,12 +316,6 @@ class _Connection(socketserver.BaseRequestHandler):
             rule.held.set()
             self._wait(rule)
         if stop is not None:
-=======
-        if rule.then is not None:
-            rule.then()
-        if rule.cut_answer_at is not None:
-            self.client.sendall(answer[: rule.cut_answer_at])
->>>>>>> theirs
             raise _BrokenError
         return _field(head, b"connection").lower() != b"close"
 
