@@ -52,6 +52,27 @@ KubeconfigOption = Annotated[
         help="Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod's own.",
     ),
 ]
+PlatformOption = Annotated[
+    str | None,
+    typer.Option("--platform", metavar="P", help="Only the image for os/arch[/variant]."),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, max=64, help="Blobs under way at once."),
+]
+LimitRateOption = Annotated[
+    str | None,
+    typer.Option("--limit-rate", metavar="R", help="Bytes per second, for example 5M."),
+]
+RetryBudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-budget", metavar="D", help="How long a step is tried again. Default: 10m."
+    ),
+]
+DigestfileOption = Annotated[
+    Path | None, typer.Option("--digestfile", metavar="FILE", help="Write the digest here.")
+]
 
 
 def credential_places(

@@ -35,6 +35,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class StreamFormat(StrEnum):
+    """How the result of what takes long is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    NDJSON = "ndjson"
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """How one command speaks.

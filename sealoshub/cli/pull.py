@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sealoshub.cli import options, output, session
-from sealoshub.cli.output import Format, Output
-from sealoshub.errors import InvalidInputError, UsageError
+from sealoshub.cli import digests, options, output, session
+from sealoshub.cli.output import Format, Output, StreamFormat
+from sealoshub.cli.speaking import Speaking
+from sealoshub.errors import UsageError
 from sealoshub.reference import Reference
 
 if TYPE_CHECKING:
-    from sealoshub.registry.client import Client
     from sealoshub.registry.pull_events import PullResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-class PullFormat(StrEnum):
-    """How the result of a pull is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    NDJSON = "ndjson"
 
 
 class TargetFormat(StrEnum):
@@ -54,10 +45,7 @@ def pull(
     format_: Annotated[
         TargetFormat | None, typer.Option("--format", help="What to write, instead of guessing.")
     ] = None,
-    platform: Annotated[
-        str | None,
-        typer.Option("--platform", metavar="P", help="Only the image for os/arch[/variant]."),
-    ] = None,
+    platform: options.PlatformOption = None,
     all_platforms: Annotated[
         bool,
         typer.Option(
@@ -65,31 +53,18 @@ def pull(
             help="The images for all platforms; the default of OCI layouts and archives.",
         ),
     ] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, max=64, help="Blobs under way at once."),
-    ] = None,
-    limit_rate: Annotated[
-        str | None,
-        typer.Option("--limit-rate", metavar="R", help="Bytes per second, for example 5M."),
-    ] = None,
-    retry_budget: Annotated[
-        str | None,
-        typer.Option(
-            "--retry-budget", metavar="D", help="How long a step is tried again. Default: 10m."
-        ),
-    ] = None,
-    digestfile: Annotated[
-        Path | None, typer.Option("--digestfile", metavar="FILE", help="Write the digest here.")
-    ] = None,
+    jobs: options.JobsOption = None,
+    limit_rate: options.LimitRateOption = None,
+    retry_budget: options.RetryBudgetOption = None,
+    digestfile: options.DigestfileOption = None,
     authfile: options.AuthfileOption = None,
     plain_http: options.PlainHttpOption = False,
     ca_file: options.CaFileOption = None,
     insecure: options.InsecureOption = False,
     trust_realm: options.TrustRealmOption = False,
     output_: Annotated[
-        PullFormat, typer.Option("--output", "-o", help="How progress and result are printed.")
-    ] = PullFormat.TEXT,
+        StreamFormat, typer.Option("--output", "-o", help="How progress and result are printed.")
+    ] = StreamFormat.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
@@ -106,7 +81,7 @@ def pull(
     from sealoshub.registry.push import JOBS  # noqa: PLC0415  # as above
     from sealoshub.registry.target import Kind, parse  # noqa: PLC0415  # as above
 
-    as_json = output_ is not PullFormat.TEXT
+    as_json = output_ is not StreamFormat.TEXT
     out = Output("pull", Format.JSON if as_json else Format.TEXT, quiet=quiet, verbose=verbose)
     source = Reference.parse(reference)
     where = parse(target, Kind(format_) if format_ is not None else None)
@@ -117,6 +92,7 @@ def pull(
             "a docker archive holds the image for one platform",
             hint="Name it with --platform, or write an OCI archive.",
         )
+    digests.check(digestfile)
     wanted = platforms.parse(platform) if platform is not None else None
     rate = quantity.parse_size(limit_rate) if limit_rate is not None else None
     budget = quantity.parse_duration(retry_budget) if retry_budget is not None else None
@@ -124,8 +100,8 @@ def pull(
         out.note("no tag was given: it is latest")
         source = replace(source, tag="latest")
     tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
-    watcher = progress.watcher(ndjson=output_ is PullFormat.NDJSON, quiet=out.quiet, say=out.note)
-    with _client(source, authfile, tls, out, budget) as client:
+    watcher = progress.watcher(ndjson=output_ is StreamFormat.NDJSON, quiet=out.quiet, say=out.note)
+    with Speaking(authfile, tls, budget, out).client(source) as client:
         try:
             result = registry.pull(
                 client,
@@ -138,32 +114,16 @@ def pull(
             )
         finally:
             watcher.close()
-    if digestfile is not None:
-        _write(digestfile, result.digest.text)
+    digests.write(digestfile, result.digest)
     if result.foreign:
         out.note(f"{len(result.foreign)} layers are distributed elsewhere and were left there")
-    if output_ is PullFormat.TEXT:
+    if output_ is StreamFormat.TEXT:
         output.print_line(result.reference)
     data = _data(result)
     if isinstance(watcher, progress.JsonLines):
         watcher.result(data)
     else:
         out.result(None, data)
-
-
-def _client(
-    source: Reference,
-    authfile: Path | None,
-    tls: session.Tls,
-    out: Output,
-    retry_seconds: float | None,
-) -> Client:
-    places = options.credential_places(authfile)
-    stored = session.stored_for(source.host, source.repository, places, out)
-    if stored is not None:
-        out.detail(f"as {stored.account or 'the user of a token'} ({stored.location})")
-        session.warn_of_end(source.host, session.known_end(source.host, stored), out)
-    return session.registry_client(source.host, stored, tls, out, retry_seconds=retry_seconds)
 
 
 def _data(result: PullResult) -> dict[str, object]:
@@ -177,10 +137,3 @@ def _data(result: PullResult) -> dict[str, object]:
         "path": str(result.path),
         "foreign": [layer.digest.text for layer in result.foreign],
     }
-
-
-def _write(path: Path, digest: str) -> None:
-    try:
-        path.write_text(digest)
-    except OSError as exc:
-        raise InvalidInputError(f"{path} cannot be written: {exc.strerror}") from exc

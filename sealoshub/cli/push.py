@@ -11,27 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from sealoshub.cli import options, output, quantity, session, source
-from sealoshub.cli.output import Format, Output
+from sealoshub.cli import digests, options, output, quantity, session, source
+from sealoshub.cli.output import Format, Output, StreamFormat
+from sealoshub.cli.speaking import Speaking
 from sealoshub.errors import InvalidInputError, ResourceNotAppliedError, SealosHubError, UsageError
 from sealoshub.reference import Reference, is_tag
 
 if TYPE_CHECKING:
     from sealoshub.cli.progress import Watcher
     from sealoshub.registry.client import Client
-    from sealoshub.registry.image import Platform
     from sealoshub.registry.push import PushResult
     from sealoshub.registry.source import ImageSource
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-class PushFormat(StrEnum):
-    """How the result of a push is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    NDJSON = "ndjson"
 
 
 class CrOption(StrEnum):
@@ -57,42 +49,6 @@ class PushCommand(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # typer's private type
         """Return what stands behind the command in its usage line."""
         return ["[OPTIONS]", "[SOURCE]", "REF"]
-
-
-@dataclass(frozen=True, slots=True)
-class Speaking:
-    """How the registries of a push are spoken to.
-
-    Args:
-        authfile: The one credential file to use.
-        tls: How, and whom to believe.
-        retry_seconds: How long a step may be tried again; None: the default.
-        out: Is told as whom.
-    """
-
-    authfile: Path | None
-    tls: session.Tls
-    retry_seconds: float | None
-    out: Output
-
-    def client(self, reference: Reference) -> Client:
-        """Return a client of the host of *reference*, with the login for its repository."""
-        places = options.credential_places(self.authfile)
-        out = self.out
-        stored = session.stored_for(reference.host, reference.repository, places, out)
-        if stored is not None:
-            out.detail(f"as {stored.account or 'the user of a token'} ({stored.location})")
-            end = session.known_end(reference.host, stored)
-            session.warn_of_end(reference.host, end, out)
-        return session.registry_client(
-            reference.host, stored, self.tls, out, retry_seconds=self.retry_seconds
-        )
-
-    def open_remote(self, reference: Reference, platform: Platform | None) -> ImageSource:
-        """Open an image in a registry, as whoever is logged in there."""
-        from sealoshub.registry import remote_source  # noqa: PLC0415  # for few pushes
-
-        return remote_source.open_remote(self.client(reference), reference, platform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +94,7 @@ def push(
     ] = CrOption.AUTO,
     kubeconfig: options.KubeconfigOption = None,
     context: options.ContextOption = None,
-    platform: Annotated[
-        str | None,
-        typer.Option("--platform", metavar="P", help="Only the image for os/arch[/variant]."),
-    ] = None,
+    platform: options.PlatformOption = None,
     all_platforms: Annotated[
         bool,
         typer.Option("--all-platforms", help="The images for all platforms. The default."),
@@ -154,14 +107,8 @@ def push(
             " are.",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, max=64, help="Blobs under way at once."),
-    ] = None,
-    limit_rate: Annotated[
-        str | None,
-        typer.Option("--limit-rate", metavar="R", help="Bytes per second, for example 5M."),
-    ] = None,
+    jobs: options.JobsOption = None,
+    limit_rate: options.LimitRateOption = None,
     chunk_size: Annotated[
         str | None,
         typer.Option(
@@ -171,15 +118,8 @@ def push(
             " was seen to take.",
         ),
     ] = None,
-    retry_budget: Annotated[
-        str | None,
-        typer.Option(
-            "--retry-budget", metavar="D", help="How long a step is tried again. Default: 10m."
-        ),
-    ] = None,
-    digestfile: Annotated[
-        Path | None, typer.Option("--digestfile", metavar="FILE", help="Write the digest here.")
-    ] = None,
+    retry_budget: options.RetryBudgetOption = None,
+    digestfile: options.DigestfileOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")
     ] = False,
@@ -189,8 +129,8 @@ def push(
     insecure: options.InsecureOption = False,
     trust_realm: options.TrustRealmOption = False,
     format_: Annotated[
-        PushFormat, typer.Option("--output", "-o", help="How progress and result are printed.")
-    ] = PushFormat.TEXT,
+        StreamFormat, typer.Option("--output", "-o", help="How progress and result are printed.")
+    ] = StreamFormat.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
@@ -205,7 +145,7 @@ def push(
 
     Example: sealoshub push docker://hub.example.com/team/app:v1 hub.example.com/prod/app:v1
     """
-    as_json = format_ is not PushFormat.TEXT
+    as_json = format_ is not StreamFormat.TEXT
     out = Output("push", Format.JSON if as_json else Format.TEXT, quiet=quiet, verbose=verbose)
     name, reference = source.split_words(first, second)
     _check(platform, digestfile, all_platforms=all_platforms)
@@ -230,9 +170,8 @@ def push(
                 result = _send(client, image, target, tags, mounts, pace, watcher, out)
             uploaded = result.uploaded
         data = _data(image, target, tags, uploaded)
-        if digestfile is not None:
-            _write(digestfile, image.root.descriptor.digest.text)
-        if format_ is PushFormat.TEXT:
+        digests.write(digestfile, image.root.descriptor.digest)
+        if format_ is StreamFormat.TEXT:
             output.print_line(str(data["reference"]))
         if cr_option is not CrOption.NO:
             from sealoshub.cli import describe  # noqa: PLC0415  # kubernetes, for most pushes
@@ -272,8 +211,7 @@ def _check(platform: str | None, digestfile: Path | None, *, all_platforms: bool
     """Refuse what would fail only after everything was sent."""
     if platform is not None and all_platforms:
         raise UsageError("--platform and --all-platforms contradict each other")
-    if digestfile is not None and not digestfile.parent.is_dir():
-        raise InvalidInputError(f"there is no folder {digestfile.parent} for --digestfile")
+    digests.check(digestfile)
 
 
 def _target(text: str, more: list[str], out: Output) -> tuple[Reference, list[str]]:
@@ -309,10 +247,10 @@ def _size(text: str | None) -> int | None:
     return None if text is None else quantity.parse_size(text)
 
 
-def _watcher(format_: PushFormat, out: Output) -> Watcher:
+def _watcher(format_: StreamFormat, out: Output) -> Watcher:
     from sealoshub.cli import progress  # noqa: PLC0415  # httpx, through the events
 
-    return progress.watcher(ndjson=format_ is PushFormat.NDJSON, quiet=out.quiet, say=out.note)
+    return progress.watcher(ndjson=format_ is StreamFormat.NDJSON, quiet=out.quiet, say=out.note)
 
 
 def _send(  # noqa: PLR0917  # what the one call of the registry room takes
@@ -352,10 +290,3 @@ def _show(out: Output, watcher: Watcher, data: dict[str, object]) -> None:
         watcher.result(data)
     else:
         out.result(None, data)
-
-
-def _write(path: Path, digest: str) -> None:
-    try:
-        path.write_text(digest)
-    except OSError as exc:
-        raise InvalidInputError(f"{path} cannot be written: {exc.strerror}") from exc

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealoshub.errors import InvalidInputError, NotFoundError
-from sealoshub.registry import platforms, remote, walk
-from sealoshub.registry.image import MAX_MANIFEST, Manifest, Platform, parse_object
+from sealoshub.errors import InvalidInputError
+from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES
+from sealoshub.registry import remote, walk
+from sealoshub.registry.image import MAX_MANIFEST
+from sealoshub.registry.layout import narrow
 
 if TYPE_CHECKING:
     from sealoshub.reference import Reference
-    from sealoshub.registry.image import Descriptor
+    from sealoshub.registry.image import Descriptor, Manifest, Platform
     from sealoshub.registry.remote import Remote
 
 
@@ -67,45 +69,18 @@ def resolve(
     """
     descriptor, content = remote.root(source, reference)
     name = str(reference)
-    if platform is not None:
-        descriptor, content = _narrow(source, name, platform, descriptor, content)
     known = {descriptor.digest: content}
-    manifests = walk.collect(
-        name,
-        descriptor,
-        lambda wanted: known.pop(wanted.digest, None) or remote.manifest(source, wanted),
-    )
-    image = RemoteImage(source, manifests, walk.distinct(name, manifests))
-    if platform is not None and strict and descriptor.platform is None:
-        _check_platform(image, name, platform)
-    return image
 
+    def fetch(wanted: Descriptor) -> bytes:
+        if wanted.digest not in known:
+            is_manifest = wanted.media_type in INDEX_TYPES | MANIFEST_TYPES
+            known[wanted.digest] = (remote.manifest if is_manifest else small_blob)(source, wanted)
+        return known[wanted.digest]
 
-def _narrow(
-    source: Remote, name: str, platform: Platform, descriptor: Descriptor, content: bytes
-) -> tuple[Descriptor, bytes]:
-    """Go down through indexes to the image for *platform*."""
-    for _ in range(walk.MAX_DEPTH):
-        manifest = Manifest.parse(descriptor, content)
-        if manifest.config is not None:
-            return descriptor, content
-        descriptor = platforms.choose(name, platform, manifest.children)
-        content = remote.manifest(source, descriptor)
-    raise InvalidInputError(f"{name}: indexes within indexes, more than {walk.MAX_DEPTH} deep")
-
-
-def _check_platform(image: RemoteImage, name: str, wanted: Platform) -> None:
-    """Compare *wanted* with what a lone image says about itself; an artifact says nothing."""
-    config = image.root.config
-    if config is None or "config" not in config.media_type:
-        return
-    document = parse_object(small_blob(image.source, config), f"the configuration of {name}")
-    system, architecture, variant = (
-        str(document.get(key) or "") for key in ("os", "architecture", "variant")
-    )
-    found = Platform(system, architecture, variant)
-    if system and architecture and not platforms.fits(wanted, found):
-        raise NotFoundError(f"{name} has no image for {wanted}", hint=f"It is for {found}.")
+    if platform is not None and (strict or descriptor.media_type in INDEX_TYPES):
+        descriptor = narrow(name, descriptor, platform, fetch)
+    manifests = walk.collect(name, descriptor, fetch)
+    return RemoteImage(source, manifests, walk.distinct(name, manifests))
 
 
 def small_blob(source: Remote, descriptor: Descriptor) -> bytes:
