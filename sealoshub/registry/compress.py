@@ -12,7 +12,6 @@ import hashlib
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -34,7 +33,7 @@ from sealoshub.registry.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
     from pathlib import Path
 
     from sealoshub.registry.digest_cache import DigestCache
@@ -126,6 +125,9 @@ class Workshop:
     def compress(self, how: Method, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield *blocks* compressed, in order; at least one member, also of nothing."""
         if self._pool is None:
+            # With logging, which it imports: 15 ms that a second push can do without.
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # see above
+
             self._pool = ThreadPoolExecutor(self._threads, "compress")
         under_way: deque[Future[bytes]] = deque()
         try:

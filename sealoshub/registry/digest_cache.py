@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -103,6 +102,8 @@ class DigestCache:
             "digest": packed.digest.text,
             "size": packed.size,
         }
+        import tempfile  # noqa: PLC0415  # with shutil and all compressions: 5 ms
+
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=file.parent, prefix=".")

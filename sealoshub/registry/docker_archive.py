@@ -58,11 +58,6 @@ class Saved:
     names: tuple[str, ...]
 
 
-def is_docker_archive(store: Store) -> bool:
-    """Tell whether *store* looks like one."""
-    return store.size("manifest.json") is not None
-
-
 def parse_manifest(content: bytes, where: str) -> list[Saved]:
     """Read `manifest.json`.
 

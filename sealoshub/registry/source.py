@@ -13,12 +13,8 @@ from typing import TYPE_CHECKING, Final, Self
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
 from sealoshub.reference import Reference
 from sealoshub.registry import layout, platforms
-from sealoshub.registry.archive import TarStore, open_archive
 from sealoshub.registry.compress import Compression, Workshop
-from sealoshub.registry.containers_storage import open_stored_image
-from sealoshub.registry.daemon import open_daemon_image
 from sealoshub.registry.digest_cache import open_cache
-from sealoshub.registry.docker_archive import is_docker_archive, read_docker_archive
 from sealoshub.registry.recompress import recompressed
 from sealoshub.registry.skopeo_dir import is_skopeo_dir, read_skopeo_dir
 from sealoshub.registry.spool import spool_folder
@@ -273,13 +269,15 @@ class _Opener:
             wanted = "directory" if name.kind in _DIRECTORIES else "file"
             raise InvalidInputError(f"{path}: is not a {wanted}", hint=_SUPPORTED)
         with contextlib.ExitStack() as stack:
-            store = DirectoryStore(path) if is_directory else open_archive(path, self._folder)
+            store = DirectoryStore(path) if is_directory else self._open_archive(path)
             stack.callback(store.close)
             contents = self._read(store, name.kind, ref, stack)
             return ImageSource(store.name, contents, stack.pop_all().close)
 
     def from_daemon(self, name: str) -> ImageSource:
         """Open an image of a running docker."""
+        from sealoshub.registry.daemon import open_daemon_image  # noqa: PLC0415  # http.client
+
         with contextlib.ExitStack() as stack:
             store = open_daemon_image(name, self._env, self._folder)
             stack.callback(store.close)
@@ -288,6 +286,10 @@ class _Opener:
 
     def from_storage(self, name: str) -> ImageSource:
         """Open an image of podman or buildah."""
+        from sealoshub.registry.containers_storage import (  # noqa: PLC0415  # subprocess
+            open_stored_image,
+        )
+
         with contextlib.ExitStack() as stack:
             store, remove = open_stored_image(name, self._env, self._folder)
             stack.callback(remove)
@@ -310,7 +312,7 @@ class _Opener:
                 self._workshop(stack),
             )
         # What docker saves is an OCI layout too; it is called by what it is for.
-        docker = isinstance(store, TarStore) and is_docker_archive(store)
+        docker = not isinstance(store, DirectoryStore) and store.size("manifest.json") is not None
         if docker and (kind in {Kind.PATH, Kind.DOCKER_ARCHIVE}):
             return self._read_docker(store, ref, stack)
         if kind in {Kind.PATH, Kind.OCI, Kind.OCI_ARCHIVE} and layout.is_layout(store):
@@ -319,6 +321,10 @@ class _Opener:
         raise InvalidInputError(f"{store.name}: is not {what}", hint=_SUPPORTED)
 
     def _read_docker(self, store: Store, ref: str | None, stack: contextlib.ExitStack) -> Contents:
+        from sealoshub.registry.docker_archive import (  # noqa: PLC0415  # not for layouts
+            read_docker_archive,
+        )
+
         return read_docker_archive(
             store,
             ref,
@@ -332,6 +338,11 @@ class _Opener:
         if self._compression is None:
             return contents
         return recompressed(contents, self._compression, self._workshop(stack))
+
+    def _open_archive(self, path: Path) -> Store:
+        from sealoshub.registry.archive import open_archive  # noqa: PLC0415  # tarfile
+
+        return open_archive(path, self._folder)
 
     def _workshop(self, stack: contextlib.ExitStack) -> Workshop:
         workshop = Workshop(self._folder, open_cache(self._env))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +31,11 @@ def spool_folder(env: Mapping[str, str]) -> Path:
     """Return where large temporary files go: `$TMPDIR`, else `/var/tmp`, else what Python says."""
     if env.get("TMPDIR"):
         return Path(env["TMPDIR"])
-    return _LARGE if os.access(_LARGE, os.W_OK) else Path(tempfile.gettempdir())
+    if os.access(_LARGE, os.W_OK):
+        return _LARGE
+    import tempfile  # noqa: PLC0415  # with shutil and all compressions: 5 ms
+
+    return Path(tempfile.gettempdir())
 
 
 class Spool:
@@ -55,6 +58,8 @@ class Spool:
         self._folder = folder
         self._what = what
         self.size = 0
+        import tempfile  # noqa: PLC0415  # as above
+
         try:
             self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # lives as long as this object
         except OSError as exc:
