@@ -8,6 +8,7 @@ answer from its standard output. An answer that cannot be understood, or none at
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ MOST_CONCURRENCY: Final = 1024
 MAX_NAME: Final = 320  # characters, as in the resources
 MAX_RETRY: Final = 3600  # seconds
 MAX_TEXT: Final = 300  # characters of a message for the user
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def create(config: Mapping[str, object], context: PluginContext) -> Exec:
     seconds, concurrency = config.get("timeout_seconds", SECONDS), config.get("concurrency")
     ask = config.get("ask", ["authenticate", "authorize"])
     concurrency = CONCURRENCY if concurrency is None else concurrency
-    if not (isinstance(command, list) and command and all(isinstance(x, str) for x in command)):
+    if not (isinstance(command, list) and command and all(_is_word(word) for word in command)):
         faults.append("command must be a list: the program and its arguments")
         command = []
     elif not Path(command[0]).is_absolute():
@@ -89,9 +92,10 @@ def create(config: Mapping[str, object], context: PluginContext) -> Exec:
     elif not os.access(command[0], os.X_OK) or Path(command[0]).is_dir():
         faults.append(f"command: {command[0]} is no program that can be run")
     if not isinstance(env, dict) or not all(
-        isinstance(key, str) and isinstance(value, str) for key, value in env.items()
+        isinstance(key, str) and _VARIABLE.fullmatch(key) and _is_word(value)
+        for key, value in env.items()
     ):
-        faults.append("env must map names to text")
+        faults.append("env must map names of variables to text")
         env = {}
     if (
         not isinstance(seconds, int | float)
@@ -218,6 +222,11 @@ class Exec(Plugin):
             case "confirmed", bool(exists):
                 return exists
         raise _nonsense()
+
+
+def _is_word(raw: object) -> bool:
+    """Tell whether the system takes it as an argument or as the value of a variable."""
+    return isinstance(raw, str) and "\0" not in raw
 
 
 def _kind(answer: Mapping[str, object]) -> str:
