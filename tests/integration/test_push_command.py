@@ -26,6 +26,13 @@ def pushed(person: Person, *arguments: str | Path) -> dict[str, Any]:
     return found
 
 
+def described(person: Person, name: str) -> dict[str, Any]:
+    """Return `spec` of an Image resource."""
+    done = person.run("sealoshub", "get", "images", name, "-o", "json", expect=ACCEPTED)
+    spec: dict[str, Any] = json.loads(done.stdout)["data"]["items"][0]["spec"]
+    return spec
+
+
 # Each registry once, and each kind of API server once.
 @pytest.mark.parametrize(
     "hub", ["embedded-registry-3", "kube-registry-2.8"], indirect=True, scope="session"
@@ -47,10 +54,9 @@ def test_a_cluster_image_from_its_archive_to_its_copy(
     first = pushed(alice, archive, target, "--chunk-size", "100K")
     assert (plan["digest"], plan["bytes"]) == (first["digest"], first["uploaded"])
     assert alice.run("crane", "digest", target, expect=ACCEPTED).stdout.strip() == first["digest"]
-    shown = alice.run("sealoshub", "get", "images", f"{unique}/app:v1", "-o", "json", expect=0)
-    (image,) = json.loads(shown.stdout)["data"]["items"]
-    assert image["spec"]["digest"] == first["digest"]
-    assert image["spec"]["detail"]["docs"].startswith("# Small")
+    spec = described(alice, f"{unique}/app:v1")
+    assert spec["digest"] == first["digest"]
+    assert spec["detail"]["docs"].startswith("# Small")
 
     again = alice.run("sealoshub", "push", archive, target, "-o", "ndjson", expect=ACCEPTED)
     events = [json.loads(line) for line in again.stdout.splitlines()]
@@ -60,4 +66,4 @@ def test_a_cluster_image_from_its_archive_to_its_copy(
 
     copy = pushed(alice, f"docker://{target}", f"{hub.host}/{unique}/copy:v1")
     assert (copy["digest"], copy["uploaded"]) == (first["digest"], 0)
-    assert [each["outcome"] for each in copy["applied"]] == ["created"]
+    assert described(alice, f"{unique}/copy:v1")["detail"] == spec["detail"]

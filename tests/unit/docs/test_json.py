@@ -22,6 +22,7 @@ from sealoshub.hub.state import HubState
 from sealoshub.registry import hubapi
 from sealoshub.registry.transfer import BlobState
 from sealoshub.secret import Secret
+from tests import docker_archives
 from tests.images import oci_layout
 from tests.tools import cli_reference
 from tests.unit.cli.conftest import FakeCluster
@@ -151,19 +152,23 @@ def test_apply(tmp_path: Path) -> None:
 def test_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Result, plan and each kind of event have the keys of the page."""
     layout = oci_layout(tmp_path / "layout", files={"README.md": b"# Read me"}).path
+    saved = docker_archives.legacy([docker_archives.SavedImage([docker_archives.CLUSTER])])
+    archive = docker_archives.write(tmp_path / "saved.tar", saved)
     cluster = FakeCluster()
     monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
     monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
     with FakeRegistry() as registry:
         line = f"push {layout} {registry.host}/team/app:v1"
         assert set(ran(f"{line} --dry-run")["data"]) == documented("With --dry-run")
-        done = CliRunner().invoke(app, [*line.split(), "-o", "ndjson", "--cr-option", "yes"])
+        printed = ""
+        for each in (line, f"push {archive} {registry.host}/team/saved:v1"):
+            words = [*each.split(), "-o", "ndjson", "--cr-option", "yes"]
+            printed += CliRunner().invoke(app, words).stdout
         data = ran(f"{line} --cr-option yes")["data"]
     assert set(data) == documented("sealoshub push")
-    events = {event["event"]: set(event) for event in map(json.loads, done.stdout.splitlines())}
-    rows = dict(
-        re.findall(r"^\| `(start|blob|manifest|applied|result)` \| (.*) \|$", PAGE, re.MULTILINE)
-    )
+    events = {event["event"]: set(event) for event in map(json.loads, printed.splitlines())}
+    section = PAGE.partition("### With --output ndjson")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([a-z]+)` \| (.*) \|$", section, re.MULTILINE))
     assert set(events) == set(rows)
     for name, row in rows.items():
         words = {*re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", row)), "event"}
