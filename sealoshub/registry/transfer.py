@@ -143,6 +143,7 @@ class BlobTransfer:
             return self._send()
         except SessionLostError as exc:
             self._set_session(None)
+            self.inherited = 0
             self._lost += 1
             if self._lost >= MAX_LOST:
                 raise UnavailableError(exc.message, code=exc.code) from exc
