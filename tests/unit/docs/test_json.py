@@ -171,9 +171,9 @@ def test_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = dict(re.findall(r"^\| `([a-z]+)` \| (.*) \|$", section, re.MULTILINE))
     assert set(events) == set(rows)
     for name, row in rows.items():
-        words = {*re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", row)), "event"}
+        keys = {*re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", row)), "event"}
         more = set(data) if name == "result" else set()
-        assert events[name] == (words - {"data"}) | more, name
+        assert events[name] == (keys - {"data"}) | more, name
     states = {state.value for state in BlobState} - {BlobState.DOWNLOADING}  # that of a pull
     assert states <= set(re.findall(r"`([a-z]+)`", rows["blob"]))
 
