@@ -3,7 +3,7 @@
 function __sealoshub_at
     set -l where sealoshub
     for word in (commandline -opc)[2..-1]
-        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub pull' 'sealoshub apply' 'sealoshub get' 'sealoshub search' 'sealoshub org' 'sealoshub org create' 'sealoshub org share' 'sealoshub org unshare' 'sealoshub org members' 'sealoshub org delete' 'sealoshub repo' 'sealoshub repo public' 'sealoshub repo private' 'sealoshub repo delete' 'sealoshub token' 'sealoshub token create' 'sealoshub token list' 'sealoshub token revoke' 'sealoshub explain' 'sealoshub doctor' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub manifests' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub hub keys' 'sealoshub hub keys list' 'sealoshub hub keys rotate' 'sealoshub hub plugin' 'sealoshub hub plugin ext-auth' 'sealoshub hub plugin ext-authz' 'sealoshub credential-helper' 'sealoshub completion'
+        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub pull' 'sealoshub apply' 'sealoshub get' 'sealoshub search' 'sealoshub org' 'sealoshub org create' 'sealoshub org share' 'sealoshub org unshare' 'sealoshub org members' 'sealoshub org delete' 'sealoshub repo' 'sealoshub repo public' 'sealoshub repo private' 'sealoshub repo delete' 'sealoshub token' 'sealoshub token create' 'sealoshub token list' 'sealoshub token revoke' 'sealoshub explain' 'sealoshub doctor' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub manifests' 'sealoshub hub secrets' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub hub keys' 'sealoshub hub keys list' 'sealoshub hub keys rotate' 'sealoshub hub plugin' 'sealoshub hub plugin ext-auth' 'sealoshub hub plugin ext-authz' 'sealoshub credential-helper' 'sealoshub completion'
             set where "$where $word"
         end
     end
@@ -273,6 +273,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a up -d 'Start a hub: t
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a down -d 'Stop the hub.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a status -d 'Show what runs.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a manifests -d 'Print the resources, roles and admission policies of a hub, for kubectl.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a secrets -d 'Print new Secrets for a hub in a cluster: signing keys, what the registry trusts, passwords.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a auth-server -d 'Run the token server until SIGTERM.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a controller -d 'Run the controller until SIGTERM.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a user -d 'Users of this hub.'
@@ -303,12 +304,19 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub status' -l data -r -F -d 
 complete -c sealoshub -n '__sealoshub_at sealoshub hub status' -l output -s o -x -a 'text json' -d 'How the result is printed.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub status' -l quiet -s q -d 'No notes and no progress, only the result.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub status' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub manifests' -l overlay -x -d 'A whole hub, with the registry\'s content on a volume or in S3.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub manifests' -l host -x -d 'Host name of the hub. With --overlay.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub manifests' -l image -x -d 'Image of sealoshub. With --overlay.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub manifests' -l monitor -d 'With a Prometheus ServiceMonitor. With --overlay.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub manifests' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub secrets' -l keys -r -F -d 'Signing keys of an earlier hub; default: new ones.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub secrets' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub auth-server' -l config -r -F -d 'Configuration (YAML).'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub auth-server' -l workers -x -d 'Processes. Default: what FILE says, or 1.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub auth-server' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l kubeconfig -r -F -d 'Default: the ServiceAccount of the pod.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l health-port -x -d 'Serve /healthz and /readyz here.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l health-host -x -d 'Address of --health-port.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l leader-election -l no-leader-election -d 'Let one of several replicas work at a time.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l registry -x -d 'The registry whose content the Images follow.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub controller' -l registry-token -r -F -d 'Default: the token of the pod\'s ServiceAccount.'

@@ -17,7 +17,7 @@ from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
 from sealoshub.cli.options import OutputOption, QuietOption
 from sealoshub.cli.output import Format, Output
-from sealoshub.errors import SealosHubError
+from sealoshub.errors import SealosHubError, UsageError
 
 if TYPE_CHECKING:
     from sealoshub.hub.paths import HubPaths
@@ -210,14 +210,60 @@ def user_add(
 
 
 @app.command()
-def manifests() -> None:
+def manifests(
+    *,
+    overlay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="pvc|s3", help="A whole hub, with the registry's content on a volume or in S3."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Host name of the hub. With --overlay.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="Image of sealoshub. With --overlay.")
+    ] = None,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="With a Prometheus ServiceMonitor. With --overlay.")
+    ] = False,
+) -> None:
     """Print the resources, roles and admission policies of a hub, for kubectl.
+
+    With --overlay also registry, token server, controller and ingress; `hub secrets` prints what
+    they need besides. The same as `kubectl kustomize` of the folder sealoshub/deploy.
 
     Example: sealoshub hub manifests | kubectl apply --server-side -f -
     """
-    from sealoshub.imagehub import install  # noqa: PLC0415  # heavy
+    if overlay is None:
+        if host is not None or image is not None or monitor:
+            raise UsageError("--host, --image and --monitor need --overlay")
+        from sealoshub.imagehub import install  # noqa: PLC0415  # heavy
 
-    typer.echo(install.render(), nl=False)
+        typer.echo(install.render(), nl=False)
+        return
+    from sealoshub.hub import manifests as deployed  # noqa: PLC0415  # heavy
+
+    typer.echo(deployed.render(overlay, host=host, image=image, monitor=monitor), nl=False)
+
+
+@app.command()
+def secrets(
+    *,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Signing keys of an earlier hub; default: new ones."),
+    ] = None,
+) -> None:
+    """Print new Secrets for a hub in a cluster: signing keys, what the registry trusts, passwords.
+
+    Whoever has them can sign tokens: pipe them to kubectl, and apply them only once.
+
+    Example: sealoshub hub secrets | kubectl apply -f -
+    """
+    from sealoshub.hub import manifests as deployed  # noqa: PLC0415  # heavy
+
+    typer.echo(deployed.secrets(absolute(keys)), nl=False)
 
 
 @app.command("auth-server")
@@ -249,6 +295,9 @@ def controller(
         int | None,
         typer.Option(metavar="PORT", min=0, max=65535, help="Serve /healthz and /readyz here."),
     ] = None,
+    health_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address of --health-port.")
+    ] = "localhost",
     leader_election: Annotated[
         bool, typer.Option(help="Let one of several replicas work at a time.")
     ] = True,
@@ -300,6 +349,7 @@ def controller(
             identity=f"{os.uname().nodename}-{os.getpid()}",
             leader_election=leader_election,
             health_port=health_port,
+            health_host=health_host,
         )
 
 
