@@ -18,6 +18,7 @@ from sealoshub.registry.retry import Retry
 from sealoshub.secret import Secret
 from tests.images import Layout, oci_layout
 from tests.unit.registry.fake_registry import FakeRegistry
+from tests.unit.registry.pulling import Puller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,3 +119,9 @@ def tls(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context
+
+
+@pytest.fixture
+def puller(registry: FakeRegistry, connect: ClientMaker, tmp_path: Path) -> Puller:
+    """Pull from the fake registry."""
+    return Puller(registry, connect, tmp_path)

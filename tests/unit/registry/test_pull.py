@@ -1,19 +1,16 @@
-"""Pulling from a registry where everything goes wrong that can."""
+"""Pulling into a layout: what is there afterwards, what breaks on the way, and the disk."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import tarfile
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sealoshub.errors import (
-    DeniedError,
     InvalidInputError,
     NotFoundError,
     SealosHubError,
@@ -24,96 +21,20 @@ from sealoshub.registry import download
 from sealoshub.registry.download import partial
 from sealoshub.registry.image import Platform
 from sealoshub.registry.pull import pull
-from sealoshub.registry.pull_events import ManifestPulled, PullEvent, PullResult, PullStarted
+from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
 from sealoshub.registry.push import BlobProgress
 from sealoshub.registry.source import open_image
 from sealoshub.registry.target import Kind, Target
 from sealoshub.registry.transfer import BlobState
-from tests.images import oci_layout, sha256
+from tests.images import oci_layout
 from tests.unit.registry.fake_registry import Fault
+from tests.unit.registry.pulling import MIB, Puller, big_blob, files_of, stock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.images import Layout
     from tests.unit.registry.conftest import ClientMaker
-    from tests.unit.registry.fake_registry import FakeRegistry
-
-MIB = 1024 * 1024
-
-
-@dataclass
-class Puller:
-    """Pulls o/app from a fake registry into a folder of its own."""
-
-    registry: FakeRegistry
-    connect: ClientMaker
-    folder: Path
-    events: list[PullEvent] = field(default_factory=list)
-
-    def __call__(
-        self,
-        target: Target | None = None,
-        name: str = "o/app:v1",
-        account: str | None = None,
-        platform: Platform | None = None,
-    ) -> PullResult:
-        """Pull *name*."""
-        self.events.clear()
-        reference = Reference.parse(f"{self.registry.host}/{name}")
-        where = target or Target(Kind.OCI, self.folder / "out")
-        client = self.connect(self.registry.host, account)
-        return pull(client, reference, where, platform=platform, events=self.events.append)
-
-    def blob(self, digest: str) -> Path:
-        """Return where a blob of the layout lies."""
-        return self.folder / "out" / "blobs" / "sha256" / digest.removeprefix("sha256:")
-
-    def states(self) -> list[BlobState]:
-        """Return the last state of each blob."""
-        last = {
-            event.digest: event.state for event in self.events if isinstance(event, BlobProgress)
-        }
-        return sorted(last.values())
-
-    def served(self) -> int:
-        """Return how many bytes of blobs the registry has sent."""
-        return sum(size for _, size in self.registry.knobs.serving.served)
-
-
-@pytest.fixture
-def puller(registry: FakeRegistry, connect: ClientMaker, tmp_path: Path) -> Puller:
-    """Pull from the fake registry."""
-    return Puller(registry, connect, tmp_path)
-
-
-def stock(registry: FakeRegistry, image: Layout, name: str = "o/app") -> None:
-    """Put *image* into the registry without a push."""
-    folder = image.path / "blobs" / "sha256"
-    for file in folder.iterdir():
-        content, digest = file.read_bytes(), f"sha256:{file.name}"
-        if digest in image.blobs:
-            registry.blobs.setdefault(name, {})[digest] = content
-        else:
-            kind = json.loads(content)["mediaType"]
-            registry.manifests.setdefault(name, {})[digest] = (kind, content)
-    manifests = registry.manifests[name]
-    manifests[image.tag] = manifests[image.digest]
-
-
-def big_blob(registry: FakeRegistry) -> tuple[str, bytes]:
-    """Return the digest and the content of the largest blob."""
-    return max(registry.blobs["o/app"].items(), key=lambda item: len(item[1]))
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Return every file below *folder*."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_pull_into_a_new_layout(puller: Puller, image: Layout) -> None:
@@ -313,196 +234,6 @@ def test_a_registry_that_never_comes_back(puller: Puller, image: Layout) -> None
     assert puller.registry.knobs.serving.bytes_of(digest) == len(content)
 
 
-# ---------------------------------------------------------------------- hostile registries
-
-
-def refused(
-    puller: Puller, match: str, name: str = "o/app:v1", platform: Platform | None = None
-) -> SealosHubError:
-    """Pull, expect a refusal, and see that nothing got its name."""
-    with pytest.raises(InvalidInputError, match=match) as caught:
-        puller(name=name, platform=platform)
-    assert not (puller.folder / "out" / "index.json").exists()
-    return caught.value
-
-
-def test_wrong_content(puller: Puller, image: Layout) -> None:
-    """A blob of the right size and another digest is refused, and not kept."""
-    stock(puller.registry, image)
-    digest, content = big_blob(puller.registry)
-    puller.registry.knobs.serving.instead[digest] = bytes(len(content))
-    assert refused(puller, "another digest").code == "DIGEST_MISMATCH"
-    assert not puller.blob(digest).exists()
-    assert not partial(puller.blob(digest)).exists()
-
-
-@pytest.mark.parametrize("more", [-1, 1, 100_000])
-def test_wrong_size(puller: Puller, image: Layout, more: int) -> None:
-    """A blob with another length than its descriptor says is refused before it is read."""
-    stock(puller.registry, image)
-    digest, content = big_blob(puller.registry)
-    puller.registry.knobs.serving.instead[digest] = bytes(len(content) + more)
-    assert refused(puller, "descriptor says").code == "SIZE_MISMATCH"
-
-
-def test_endless_content(puller: Puller, image: Layout) -> None:
-    """A blob that never ends is read to the length it should have, and not further."""
-    stock(puller.registry, image)
-    digest, _ = big_blob(puller.registry)
-    puller.registry.knobs.serving.endless.add(digest)
-    puller.registry.knobs.serving.instead[digest] = b"more" * 50_000
-    refused(puller, "another digest")
-
-
-def test_a_short_chunked_body(puller: Puller, image: Layout) -> None:
-    """A body without a length that ends early is tried again until the budget is spent."""
-    stock(puller.registry, image)
-    digest, content = big_blob(puller.registry)
-    puller.registry.knobs.serving.sized = False
-    puller.registry.knobs.serving.instead[digest] = content[:-5]
-    with pytest.raises(UnavailableError):
-        puller()
-    assert not puller.blob(digest).exists()
-
-
-def test_a_manifest_that_is_not_what_was_asked_for(puller: Puller, image: Layout) -> None:
-    """A manifest is compared with the digest in the reference, in the answer and in the index."""
-    stock(puller.registry, image)
-    knobs = puller.registry.knobs
-    lie = puller.registry.manifests["o/app"]["v1"][1].replace(
-        b'"schemaVersion":2', b'"schemaVersion":3'
-    )
-    knobs.serving.instead[image.digest] = lie
-    assert refused(puller, "another digest", name=f"o/app@{image.digest}").code == "DIGEST_MISMATCH"
-    knobs.serving.instead.clear()
-    knobs.digest = sha256(b"something else")
-    assert refused(puller, "another digest").code == "DIGEST_MISMATCH"
-
-
-def test_a_child_that_lies(puller: Puller, tmp_path: Path) -> None:
-    """A manifest of an index has the size and the digest that the index says."""
-    image = oci_layout(tmp_path / "multi", platforms=("linux/amd64", "linux/arm64"))
-    stock(puller.registry, image)
-    child = image.manifests["linux/arm64"]
-    content = puller.registry.manifests["o/app"][child][1]
-    puller.registry.knobs.serving.instead[child] = content + b" "
-    assert refused(puller, "descriptor says").code == "SIZE_MISMATCH"
-    puller.registry.knobs.serving.instead[child] = content.replace(b"layers", b"Layers")
-    assert refused(puller, "another digest").code == "DIGEST_MISMATCH"
-
-
-def test_a_huge_manifest(puller: Puller, image: Layout) -> None:
-    """A manifest of more than 4 MiB is refused."""
-    stock(puller.registry, image)
-    puller.registry.knobs.digest = ""
-    puller.registry.knobs.serving.instead["v1"] = b"{" + b" " * 4 * MIB + b"}"
-    refused(puller, "larger than 4194304 bytes")
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "application/vnd.docker.distribution.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v1+prettyjws",
-        "application/json",
-    ],
-)
-def test_schema_1(puller: Puller, kind: str) -> None:
-    """An image of Docker's schema 1 is refused with the reason."""
-    content = json.dumps({"schemaVersion": 1, "fsLayers": [], "history": []}).encode()
-    puller.registry.manifests["o/app"] = {"v1": (kind, content)}
-    error = refused(puller, "schema 1")
-    assert error.code == "SCHEMA_1"
-    assert error.hint
-
-
-@pytest.mark.parametrize("kind", ["text/html", "application/vnd.example+json", "text/plain"])
-def test_no_manifest(puller: Puller, kind: str) -> None:
-    """Something else under a tag is no image."""
-    puller.registry.manifests["o/app"] = {"v1": (kind, b'{"a":"b"}')}
-    refused(puller, "no image")
-
-
-@pytest.mark.parametrize(
-    "digest", ["sha256:../../../../etc/passwd", "../../x", "sha256:" + "A" * 64, "md5:" + "0" * 32]
-)
-def test_names_that_are_no_digests(puller: Puller, image: Layout, digest: str) -> None:
-    """No descriptor leads anywhere but into the folder of blobs."""
-    stock(puller.registry, image)
-    kind, content = puller.registry.manifests["o/app"]["v1"]
-    document = json.loads(content)
-    document["layers"][0]["digest"] = digest
-    puller.registry.manifests["o/app"]["v1"] = (kind, json.dumps(document).encode())
-    refused(puller, "is not a digest")
-    assert not (puller.folder / "out").exists()
-
-
-def test_indexes_within_indexes(puller: Puller, image: Layout) -> None:
-    """A chain of indexes is followed to a bound, with a platform and without one."""
-    stock(puller.registry, image)
-    manifests = puller.registry.manifests["o/app"]
-    kind, content = manifests["v1"]
-    for _ in range(7):
-        below = {"mediaType": kind, "digest": sha256(content), "size": len(content)}
-        below |= {"platform": {"os": "linux", "architecture": "amd64"}}
-        kind = "application/vnd.oci.image.index.v1+json"
-        content = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": [below]}).encode()
-        manifests[sha256(content)] = (kind, content)
-    manifests["v1"] = (kind, content)
-    refused(puller, "indexes within indexes")
-    refused(puller, "indexes within indexes", platform=Platform("linux", "amd64"))
-
-
-def test_a_missing_blob(puller: Puller, image: Layout) -> None:
-    """A manifest whose blob is not there is a damaged image, said at once."""
-    stock(puller.registry, image)
-    digest, _ = big_blob(puller.registry)
-    del puller.registry.blobs["o/app"][digest]
-    with pytest.raises(NotFoundError, match=digest):
-        puller()
-
-
-def test_nothing_there(puller: Puller) -> None:
-    """A tag or repository that is not there leaves nothing behind."""
-    with pytest.raises(NotFoundError, match="o/none:v1"):
-        puller(name="o/none:v1")
-    assert not (puller.folder / "out").exists()
-
-
-def test_foreign_layers_are_left_where_they_are(puller: Puller, image: Layout) -> None:
-    """A layer that is distributed elsewhere is not fetched; the manifest keeps its address."""
-    stock(puller.registry, image)
-    kind, content = puller.registry.manifests["o/app"]["v1"]
-    document = json.loads(content)
-    layer = document["layers"][0]
-    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
-    layer["urls"] = ["https://example.com/layer"]
-    puller.registry.manifests["o/app"]["v1"] = (kind, json.dumps(document).encode())
-    result = puller()
-    assert [each.digest.text for each in result.foreign] == [layer["digest"]]
-    assert not puller.blob(layer["digest"]).exists()
-
-
-def test_denied(puller: Puller, image: Layout) -> None:
-    """Who may not pull gets the reason, and no folder."""
-    stock(puller.registry, image)
-    puller.registry.knobs.auth = "bearer"
-    puller.registry.knobs.may["alice", "o/app"] = set()
-    with pytest.raises(DeniedError, match="alice may not pull from"):
-        puller(account="alice")
-    assert not (puller.folder / "out").exists()
-
-
-def test_only_pull_is_asked_for(puller: Puller, image: Layout) -> None:
-    """A pull asks one token, for nothing but pull."""
-    stock(puller.registry, image)
-    puller.registry.knobs.auth = "bearer"
-    puller(account="alice")
-    asked = puller.registry.tokens_asked()
-    assert len(asked) == 1
-    assert "repository%3Ao%2Fapp%3Apull" in asked[0].path.replace("pull%2Cpush", "push")
-
-
 # ---------------------------------------------------------------------- the disk
 
 
@@ -573,138 +304,6 @@ def test_two_pulls_at_once(puller: Puller, image: Layout, connect: ClientMaker) 
     assert puller.served() == image.size
     with open_image(str(target.path)) as source:
         assert source.root.descriptor.digest.text == image.digest
-
-
-# ---------------------------------------------------------------------- archives
-
-
-def test_oci_archive(puller: Puller, image: Layout) -> None:
-    """An OCI archive is the layout in a tar; nothing lies beside it afterwards."""
-    stock(puller.registry, image)
-    file = puller.folder / "app.tar"
-    puller(Target(Kind.OCI_ARCHIVE, file))
-    with open_image(str(file)) as source:
-        assert source.root.descriptor.digest.text == image.digest
-        assert source.names == ("v1", f"{puller.registry.host}/o/app:v1")
-        assert sum(len(blob.content()) for blob in source.blobs) == image.size
-    assert list(puller.folder.iterdir()) == [file]
-
-
-def test_docker_archive(puller: Puller, image: Layout) -> None:
-    """A docker archive has plain layers whose digests are the image's own diff IDs."""
-    stock(puller.registry, image)
-    file = puller.folder / "app.tar"
-    puller(Target(Kind.DOCKER_ARCHIVE, file), platform=Platform("linux", "amd64"))
-    with tarfile.open(file) as tar:
-        contents = {member.name: read(tar, member) for member in tar}
-    listed = json.loads(contents["manifest.json"])
-    assert len(listed) == 1
-    assert listed[0]["RepoTags"] == [f"{puller.registry.host}/o/app:v1"]
-    config = json.loads(contents[listed[0]["Config"]])
-    layers = [sha256(contents[name]) for name in listed[0]["Layers"]]
-    assert layers == config["rootfs"]["diff_ids"]
-    assert list(puller.folder.iterdir()) == [file]
-
-
-def read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """Return the content of a file in an archive."""
-    file = tar.extractfile(member)
-    assert file is not None
-    return file.read()
-
-
-@pytest.mark.parametrize("kind", [Kind.OCI_ARCHIVE, Kind.DOCKER_ARCHIVE])
-def test_an_archive_is_whole_or_not_there(puller: Puller, image: Layout, kind: Kind) -> None:
-    """A failed pull leaves the old archive alone, and the next one fetches only what is missing."""
-    stock(puller.registry, image)
-    file = puller.folder / "app.tar"
-    file.write_bytes(b"the old one")
-    digest, content = big_blob(puller.registry)
-    puller.registry.faults += [
-        Fault("GET", digest, cut_answer_at=MIB),
-        Fault("GET", digest, times=10_000, status=503),
-    ]
-    target, platform = Target(kind, file), Platform("linux", "amd64")
-    with pytest.raises(UnavailableError):
-        puller(target, platform=platform)
-    assert file.read_bytes() == b"the old one"
-    puller.registry.faults.clear()
-    puller(target, platform=platform)
-    assert puller.registry.knobs.serving.bytes_of(digest) == len(content)
-    assert tarfile.is_tarfile(file)
-    assert list(puller.folder.iterdir()) == [file]
-
-
-def test_the_same_archive_twice(puller: Puller, image: Layout) -> None:
-    """The same image gives the same bytes."""
-    stock(puller.registry, image)
-    for kind in (Kind.OCI_ARCHIVE, Kind.DOCKER_ARCHIVE):
-        files = [puller.folder / f"{kind}-{number}.tar" for number in range(2)]
-        for file in files:
-            puller(Target(kind, file), platform=Platform("linux", "amd64"))
-        assert files[0].read_bytes() == files[1].read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda document: document["config"].update(mediaType="application/x"), "artifact"),
-        (lambda document: document["layers"].pop(), "lists"),
-    ],
-)
-def test_nothing_for_docker(
-    puller: Puller, image: Layout, change: Callable[[dict[str, Any]], object], match: str
-) -> None:
-    """What docker could not load is refused before a layer is fetched."""
-    stock(puller.registry, image)
-    kind, content = puller.registry.manifests["o/app"]["v1"]
-    document = json.loads(content)
-    change(document)
-    puller.registry.manifests["o/app"]["v1"] = (kind, json.dumps(document).encode())
-    digest, _ = big_blob(puller.registry)
-    with pytest.raises(InvalidInputError, match=match):
-        puller(Target(Kind.DOCKER_ARCHIVE, puller.folder / "app.tar"))
-    assert puller.registry.knobs.serving.bytes_of(digest) == 0
-    assert list(puller.folder.iterdir()) == []
-
-
-def test_a_layer_that_is_not_what_the_image_says(puller: Puller, tmp_path: Path) -> None:
-    """A layer whose unpacked content has another digest than its diff ID makes no archive."""
-    image = oci_layout(tmp_path / "image")
-    stock(puller.registry, image)
-    manifests, blobs = puller.registry.manifests["o/app"], puller.registry.blobs["o/app"]
-    kind, content = manifests["v1"]
-    document = json.loads(content)
-    config = json.loads(blobs[document["config"]["digest"]])
-    config["rootfs"]["diff_ids"][0] = sha256(b"another")
-    changed = json.dumps(config).encode()
-    blobs[sha256(changed)] = changed
-    document["config"].update(digest=sha256(changed), size=len(changed))
-    manifests["v1"] = (kind, json.dumps(document).encode())
-    file = puller.folder / "app.tar"
-    with pytest.raises(InvalidInputError, match="another content"):
-        puller(Target(Kind.DOCKER_ARCHIVE, file), platform=Platform("linux", "amd64"))
-    assert not file.exists()
-
-
-def test_one_pull_for_one_archive(puller: Puller, image: Layout) -> None:
-    """A second pull to an archive that is being written is told so."""
-    stock(puller.registry, image)
-    file = puller.folder / "app.tar"
-    target = Target(Kind.OCI_ARCHIVE, file)
-    errors: list[SealosHubError] = []
-
-    def look(event: PullEvent) -> None:
-        if isinstance(event, PullStarted):
-            reference = Reference.parse(f"{puller.registry.host}/o/app:v1")
-            with pytest.raises(SealosHubError, match="another pull") as caught:
-                pull(puller.connect(puller.registry.host), reference, target)
-            errors.append(caught.value)
-
-    reference = Reference.parse(f"{puller.registry.host}/o/app:v1")
-    pull(puller.connect(puller.registry.host), reference, target, events=look)
-    assert [error.code for error in errors] == ["IN_USE"]
-    assert file.exists()
 
 
 def test_is_intact(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sealoshub.registry.remote_source import open_remote
 from sealoshub.registry.transfer import BlobState
 from tests.images import oci_layout
 from tests.unit.registry.fake_registry import FakeRegistry, Fault
-from tests.unit.registry.test_pull import MIB, big_blob, stock
+from tests.unit.registry.pulling import MIB, big_blob, stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
