@@ -248,6 +248,26 @@ class Plugin:
         del identity
         return NO_OPINION
 
+    # Most requests repeat one that was answered seconds ago, and a coroutine costs as much as
+    # their answer. A plugin without memory needs none of these three.
+    def recall_authenticate(self, credential: Credential) -> Identity | NoOpinion | None:
+        """Return what `authenticate` would, if that is known without asking; else None.
+
+        A credential that is known to be wrong is not known, so that `authenticate` says so.
+        """
+        del credential
+        return None
+
+    def recall_authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion | None:
+        """Return what `authorize` would, if that is known without asking; else None."""
+        del identity, scope
+        return None
+
+    def recall_confirm(self, identity: Identity) -> bool | NoOpinion | None:
+        """Return what `confirm` would, if that is known without asking; else None."""
+        del identity
+        return None
+
 
 class Factory(Protocol):
     """What an entry point in `sealoshub.auth_plugins` names."""

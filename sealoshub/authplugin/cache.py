@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
@@ -26,12 +25,9 @@ class SecretKeys:
 
     def of(self, *parts: str) -> bytes:
         """Return the HMAC-SHA256 of *parts*, which are kept apart by their lengths."""
-        mac = hmac.new(self._key, digestmod=hashlib.sha256)
-        for part in parts:
-            content = part.encode("utf-8", "surrogatepass")
-            mac.update(len(content).to_bytes(8, "big"))
-            mac.update(content)
-        return mac.digest()
+        contents = [part.encode("utf-8", "surrogatepass") for part in parts]
+        text = b"".join(len(content).to_bytes(8, "big") + content for content in contents)
+        return hmac.digest(self._key, text, "sha256")
 
 
 class Cache(Generic[_V]):

@@ -83,9 +83,7 @@ class Chain:
             with _translated(plugin):
                 answer = await plugin.authorize(identity, scope)
             if not isinstance(answer, NoOpinion):
-                if answer.actions <= scope.grantable:
-                    return answer
-                return Grant(answer.actions & scope.grantable, answer.reason)
+                return _within(answer, scope)
         return _NOTHING
 
     async def confirm(self, identity: Identity) -> bool:
@@ -99,6 +97,33 @@ class Chain:
                 answer = await plugin.confirm(identity)
             if answer is not NO_OPINION:
                 return bool(answer)
+        return True
+
+    # ------------------------------------------------------------------ without asking
+    def recall_authenticate(self, credential: Credential) -> Identity | None:
+        """Return what `authenticate` would, if every plugin that would be asked knows it."""
+        for plugin in self._plugins:
+            answer = plugin.recall_authenticate(credential)
+            if not isinstance(answer, NoOpinion):
+                return answer
+        return None
+
+    def recall_authorize(self, identity: Identity, scope: Scope) -> Grant | None:
+        """Return what `authorize` would, if every plugin that would be asked knows it."""
+        for plugin in self._plugins:
+            answer = plugin.recall_authorize(identity, scope)
+            if answer is None:
+                return None
+            if not isinstance(answer, NoOpinion):
+                return _within(answer, scope)
+        return _NOTHING
+
+    def recall_confirm(self, identity: Identity) -> bool | None:
+        """Return what `confirm` would, if every plugin that would be asked knows it."""
+        for plugin in self._plugins:
+            answer = plugin.recall_confirm(identity)
+            if answer is not NO_OPINION:
+                return None if answer is None else bool(answer)
         return True
 
 
@@ -135,6 +160,13 @@ def load(configured: Sequence[tuple[str, Mapping[str, object]]], context: Plugin
     if faults:
         raise InvalidInputError("\n".join(faults))
     return Chain(plugins)
+
+
+def _within(answer: Grant, scope: Scope) -> Grant:
+    """Return *answer* without what was not asked for."""
+    if answer.actions <= scope.grantable:
+        return answer
+    return Grant(answer.actions & scope.grantable, answer.reason)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ hub's own verbs in the organisation's namespace. Public repositories come from a
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from sealoshub.authplugin import (
     NO_OPINION,
     CredentialsRejected,
     Grant,
+    Identity,
     Plugin,
     Unavailable,
 )
@@ -30,10 +32,9 @@ from sealoshub.kube import UserInfo
 from sealoshub.kube.answer import Decision, ResourceAttributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sealoshub.authplugin import Credential, Identity, NoOpinion, PluginContext, Scope
-    from sealoshub.imagehub.names import Named
+    from sealoshub.authplugin import Credential, NoOpinion, PluginContext, Scope
     from sealoshub.kube.review import ApiServer
 
 IDENTITY_SECONDS: Final = 10.0  # as Kubernetes' own delegated authenticators
@@ -43,6 +44,7 @@ ACCOUNT_SECONDS: Final = 60.0  # a deleted ServiceAccount ends its logins within
 IDENTITIES: Final = 10_000
 DECISIONS: Final = 50_000
 ACCOUNTS: Final = 20_000
+QUESTIONS: Final = 10_000  # scopes whose reviews are kept ready
 
 _SERVICE_ACCOUNT: Final = "system:serviceaccount:"
 _ANONYMOUS_NAME: Final = "system:anonymous"
@@ -51,6 +53,8 @@ _ANY_ACCOUNT: Final = frozenset({"", "token", "<token>", "sealoshub"})
 # RBAC knows no organisation of this name: only a rule for all of them allows it. The name of a
 # review must never be empty.
 _ALL: Final = "*"
+_NO_NAME: Final = Grant(frozenset(), "not the name of a repository of an organisation")
+_Asked = tuple[tuple[str, ResourceAttributes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class Kubernetes(Plugin):
         self._identities: Cache[Identity | _Rejection] = Cache(IDENTITIES, clock)
         self._decisions: Cache[Decision] = Cache(DECISIONS, clock)
         self._accounts: Cache[bool] = Cache(ACCOUNTS, clock)
+        self._asked = functools.lru_cache(QUESTIONS)(_questions)
 
     async def start(self) -> None:
         """Begin to watch the repositories."""
@@ -202,27 +207,44 @@ class Kubernetes(Plugin):
             return await self._catalog(identity, scope)
         if scope.type != "repository":
             return NO_OPINION
-        try:
-            named = split_repository(scope.name)
-        except InvalidInputError:
-            return Grant(frozenset(), "not the name of a repository of an organisation")
+        asked = self._asked(scope)
+        if asked is None:
+            return _NO_NAME
+        public = self._is_public(scope)
+        decisions: list[Decision] = []
+        if not identity.is_anonymous:
+            questions = [ask for action, ask in asked if not (public and action == "pull")]
+            decisions = await asyncio.gather(*(self._review(identity, one) for one in questions))
+        return self._grant(asked, decisions, public=public)
+
+    def _is_public(self, scope: Scope) -> bool:
+        return scope.name in self._public and self._public.unknown() is None
+
+    def _grant(self, asked: _Asked, decisions: Sequence[Decision], *, public: bool) -> Grant:
+        """Put an answer together.
+
+        Args:
+            asked: Every action and its question.
+            decisions: The answers to the questions that *public* does not answer; none for
+                somebody who is nobody in particular.
+            public: Whether everybody may pull.
+
+        Raises:
+            Unavailable: It is not known whether everybody may pull, and this one may not.
+        """
         granted: set[str] = set()
         reasons: list[str] = []
-        verbs = {action: verb_of_action(action) for action in sorted(scope.grantable)}
-        wanted = {action: str(verb) for action, verb in verbs.items() if verb is not None}
-        if "pull" in wanted and scope.name in self._public and self._public.unknown() is None:
+        actions = [action for action, _ in asked]
+        if public and "pull" in actions:
             granted.add("pull")
             reasons.append("the repository is public")
-            del wanted["pull"]
-        if wanted and not identity.is_anonymous:
-            decisions = await asyncio.gather(
-                *(self._decide(identity, named, verb) for verb in wanted.values())
-            )
-            for action, decision in zip(wanted, decisions, strict=True):
+            actions.remove("pull")
+        if decisions:
+            for action, decision in zip(actions, decisions, strict=True):
                 if decision.allowed:
                     granted.add(action)
                     reasons.append(decision.reason)
-        if "pull" in wanted and "pull" not in granted:
+        if "pull" in actions and "pull" not in granted:
             self._require_visibility()
         return Grant(frozenset(granted), "; ".join(dict.fromkeys(filter(None, reasons))))
 
@@ -233,11 +255,6 @@ class Kubernetes(Plugin):
             identity, ResourceAttributes("catalog", GROUP, "organizations", _ALL)
         )
         return Grant(frozenset({"*"}) if decision.allowed else frozenset(), decision.reason)
-
-    async def _decide(self, identity: Identity, named: Named, verb: str) -> Decision:
-        namespace = organization_namespace(named.organization)
-        asked = ResourceAttributes(verb, GROUP, "repositories", named.repository, namespace)
-        return await self._review(identity, asked)
 
     async def _review(self, identity: Identity, asked: ResourceAttributes) -> Decision:
         key = (identity.key, asked)
@@ -251,6 +268,40 @@ class Kubernetes(Plugin):
             return decision, DECISION_SECONDS if decision.allowed else NEGATIVE_SECONDS
 
         return await self._decisions.ask(key, ask)
+
+    # ------------------------------------------------------------------ without asking
+    def recall_authenticate(self, credential: Credential) -> Identity | NoOpinion | None:
+        """Return the user if the API server said lately whose credential it is; else None."""
+        answer = self._identities.get(self._keys.of(credential.secret.reveal()))
+        if not isinstance(answer, Identity) or _cut_at_a_colon(credential):
+            return None
+        try:
+            _check_identity(answer, credential.account)
+        except CredentialsRejected:
+            return None
+        return answer
+
+    def recall_authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion | None:
+        """Return the grant if visibility and every decision are known; else None."""
+        asked = self._asked(scope) if scope.type == "repository" else None
+        if asked is None or self._public.unknown() is not None:
+            return None
+        public = scope.name in self._public
+        decisions: list[Decision] = []
+        if not identity.is_anonymous:
+            for action, question in asked:
+                if not (public and action == "pull"):
+                    known = self._decisions.get((identity.key, question))
+                    if known is None:
+                        return None
+                    decisions.append(known)
+        return self._grant(asked, decisions, public=public)
+
+    def recall_confirm(self, identity: Identity) -> bool | NoOpinion | None:
+        """Return whether the ServiceAccount still exists if that is known; else None."""
+        if not identity.name.startswith(_SERVICE_ACCOUNT):
+            return NO_OPINION
+        return self._accounts.get((identity.name, identity.uid))
 
     def _require_visibility(self) -> None:
         """Refuse to deny a pull while it is not known whether the repository is public.
@@ -282,6 +333,32 @@ class OneShot(Kubernetes):
             except InvalidInputError:
                 return Grant(frozenset(), "not the name of a repository of an organisation")
         return await super().authorize(identity, scope)
+
+    def recall_authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion | None:
+        """Return None: a repository that was not looked up is not known to be private."""
+        del identity, scope
+        return None
+
+
+def _questions(scope: Scope) -> _Asked | None:
+    """Return every action that may be granted, and the review that decides about it.
+
+    None for something that is no repository of an organisation.
+    """
+    try:
+        named = split_repository(scope.name)
+    except InvalidInputError:
+        return None
+    namespace = organization_namespace(named.organization)
+    verbs = ((action, verb_of_action(action)) for action in sorted(scope.grantable))
+    return tuple(
+        (
+            action,
+            ResourceAttributes(str(verb), GROUP, "repositories", named.repository, namespace),
+        )
+        for action, verb in verbs
+        if verb is not None
+    )
 
 
 def service_account(user: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ server that does not answer never becomes an empty grant: both are errors of the
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,7 +24,7 @@ from sealoshub.authplugin.cache import SecretKeys
 from sealoshub.authserver import reply
 from sealoshub.authserver.logins import is_login_token
 from sealoshub.authserver.request import Login, Question, RequestRefusedError
-from sealoshub.authserver.token import Access, SignedToken, Signer
+from sealoshub.authserver.token import Access, SignedToken, Signer, quoted
 from sealoshub.errors import AuthenticationError, UnavailableError
 
 if TYPE_CHECKING:
@@ -62,6 +61,10 @@ class Proved:
 
     identity: Identity
     login: LoginRecord | None = None
+
+
+_NOBODY: Final = Proved(ANONYMOUS)
+_NOTHING_KNOWN: Final = Grant(frozenset(), "nothing known was asked for")
 
 
 class MustWaitError(AuthenticationError):
@@ -134,6 +137,17 @@ class Exchange:
                     *(self.grant(proved, scope) for scope in question.scopes)
                 )
             refresh = await self._refresh_token(question, login, proved, caller)
+        return self._signed(began, question, proved, caller, grants, refresh)
+
+    def _signed(  # noqa: PLR0913, PLR0917  # what a token says and its audit line
+        self,
+        began: float,
+        question: Question,
+        proved: Proved,
+        caller: Caller,
+        grants: list[Grant],
+        refresh: Secret | None,
+    ) -> reply.Reply:
         access = [
             Access(scope.type, scope.name, sorted(grant.actions))
             for scope, grant in zip(question.scopes, grants, strict=True)
@@ -142,6 +156,42 @@ class Exchange:
         token = signer.sign(proved.identity.name, question.service, access, now=began)
         self._record(began, question, proved, caller, grants=grants, token=token)
         return _answer(token, signer.seconds, access, refresh)
+
+    def recall(self, question: Question, login: Login | None, caller: Caller) -> reply.Reply | None:
+        """Answer as :meth:`token` does, if nobody has to be asked; else None.
+
+        Whatever is not a plain 200 is left to `token`: refusals, new logins, what is not known.
+        """
+        if question.offline or question.service not in self.services:
+            return None
+        proved = _NOBODY if login is None else self._recall_proof(login, question.service, caller)
+        if proved is None:
+            return None
+        began = self._now()
+        try:
+            grants = [self._recall_grant(proved, scope) for scope in question.scopes]
+        except UnavailableError:
+            return None
+        known = [grant for grant in grants if grant is not None]
+        if len(known) < len(grants):
+            return None
+        return self._signed(began, question, proved, caller, known, None)
+
+    def _recall_proof(self, login: Login, service: str, caller: Caller) -> Proved | None:
+        if not self._guard.is_good(self._keys.of(login.account, login.secret.reveal())):
+            return None
+        if is_login_token(login.secret):
+            record = None if self.logins is None else self.logins.recall(login.secret, service)
+            return None if record is None else Proved(record.identity, record)
+        credential = Credential(login.account, login.secret, caller.address, caller.client)
+        identity = self.chain.recall_authenticate(credential)
+        return None if identity is None else Proved(identity)
+
+    def _recall_grant(self, proved: Proved, scope: Scope) -> Grant | None:
+        if not scope.actions:
+            return _NOTHING_KNOWN
+        grant = self.chain.recall_authorize(proved.identity, scope)
+        return None if grant is None else _limited(proved, scope, grant)
 
     async def prove(self, login: Login | None, service: str | None, caller: Caller) -> Proved:
         """Find out who it is.
@@ -192,13 +242,8 @@ class Exchange:
             Unavailable: It could not be decided.
         """
         if not scope.actions:
-            return Grant(frozenset(), "nothing known was asked for")
-        grant = await self.chain.authorize(proved.identity, scope)
-        limits = proved.login
-        if limits is None or limits.scopes is None:
-            return grant
-        allowed = frozenset(action for action in grant.actions if limits.allows(scope, action))
-        return Grant(allowed, grant.reason)
+            return _NOTHING_KNOWN
+        return _limited(proved, scope, await self.chain.authorize(proved.identity, scope))
 
     async def _refresh_token(
         self, question: Question, login: Login | None, proved: Proved, caller: Caller
@@ -277,6 +322,15 @@ class Exchange:
         self._audit.write(self._now(), fields)
 
 
+def _limited(proved: Proved, scope: Scope, grant: Grant) -> Grant:
+    """Return *grant* within the limits of the login that somebody came by."""
+    limits = proved.login
+    if limits is None or limits.scopes is None:
+        return grant
+    allowed = frozenset(action for action in grant.actions if limits.allows(scope, action))
+    return Grant(allowed, grant.reason)
+
+
 def as_unavailable(exc: TimeoutError | UnavailableError) -> Unavailable:
     """Return what a client is told when *exc* kept the answer away."""
     if isinstance(exc, Unavailable):
@@ -291,12 +345,16 @@ def _answer(
 ) -> reply.Reply:
     """Return the answer; without `issued_at`, which clients would compare to their own clock."""
     granted = " ".join(
-        f"{entry.type}:{entry.name}:{','.join(entry.actions)}" for entry in access if entry.actions
+        [
+            f"{entry.type}:{entry.name}:{','.join(entry.actions)}"
+            for entry in access
+            if entry.actions
+        ]
     )
     extra: Mapping[str, str] = {} if refresh is None else {"refresh_token": refresh.reveal()}
-    tail = "".join(f',"{name}":{json.dumps(value)}' for name, value in extra.items())
+    tail = "".join([f',"{name}":{quoted(value)}' for name, value in extra.items()])
     body = (
         f'{{"token":"{token.text}","access_token":"{token.text}","expires_in":{seconds}'
-        f',"scope":{json.dumps(granted)}{tail}}}'
+        f',"scope":{quoted(granted)}{tail}}}'
     )
     return reply.Reply(200, body.encode("ascii"))

@@ -67,6 +67,10 @@ class Guard:
         self._addresses: OrderedDict[str, _Record] = OrderedDict()
         self._good: OrderedDict[bytes, float] = OrderedDict()
 
+    def is_good(self, credential: bytes) -> bool:
+        """Tell whether a credential was good lately; such a one is never delayed nor counted."""
+        return self._good.get(credential, 0.0) > self._clock()
+
     def begin(self, credential: bytes, address: str, *, post: bool) -> Attempt | float:
         """Return an attempt, or for how many seconds nobody may try this.
 

@@ -197,6 +197,23 @@ class Logins:
         self._note_use(record)
         return record
 
+    def recall(self, token: Secret, service: str) -> LoginRecord | None:
+        """Return what :meth:`use` would, if that is known without asking; else None."""
+        text = token.reveal()
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        record = self._known.get(digest[:NAME_DIGITS])
+        if (
+            not record
+            or not hmac.compare_digest(record.token_hash, digest)
+            or record.type != ("refresh" if text.startswith(REFRESH) else "personal")
+            or self._now() >= record.ends
+            or record.service != service
+            or self._chain.recall_confirm(record.identity) is not True
+        ):
+            return None
+        self._note_use(record)
+        return record
+
     async def of_user(self, identity: Identity) -> list[LoginRecord]:
         """Return the logins of *identity*, newest first.
 

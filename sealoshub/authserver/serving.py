@@ -63,6 +63,7 @@ class Serving:
             ssl_certfile=None if tls is None else tls.certificate,
             ssl_keyfile=None if tls is None else str(tls.key),
         )
+        self._options.recall = getattr(app, "recall", None)
         try:
             self._options.load()
         except (OSError, ValueError) as exc:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BACKDATED_SECONDS: Final = 10  # a registry's clock may be behind; zot verifies iat without leeway
 MAX_TOKEN: Final = 64 * 1024  # characters that are worth parsing
 _SIZE: Final = 32  # bytes of r and of s in an ES256 signature (RFC 7518, 3.4)
+quoted: Final = json.encoder.encode_basestring_ascii  # a JSON string, without building an encoder
 _ES256: Final = ec.ECDSA(hashes.SHA256())
 
 
@@ -96,12 +97,14 @@ class Signer:
         moment = int(now)
         token_id = secrets.token_hex(16)
         entries = ",".join(
-            f'{{"type":{json.dumps(entry.type)},"name":{json.dumps(entry.name)}'
-            f',"actions":{json.dumps(sorted(entry.actions))}}}'
-            for entry in access
+            [
+                f'{{"type":{quoted(entry.type)},"name":{quoted(entry.name)}'
+                f',"actions":[{",".join(map(quoted, sorted(entry.actions)))}]}}'
+                for entry in access
+            ]
         )
         payload = (
-            f'{{"iss":{self._issuer},"sub":{json.dumps(subject)},"aud":{json.dumps(audience)}'
+            f'{{"iss":{self._issuer},"sub":{quoted(subject)},"aud":{quoted(audience)}'
             f',"exp":{moment + self.seconds},"nbf":{moment - BACKDATED_SECONDS}'
             f',"iat":{moment - BACKDATED_SECONDS},"jti":"{token_id}","access":[{entries}]}}'
         )

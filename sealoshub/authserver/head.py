@@ -1,0 +1,77 @@
+"""Read the head of a plain GET, and write the answer to it, without a framework in between.
+
+Strictly: whatever is not exactly of the one form that clients send is left to the real parser,
+which decides what it means. So the two can never disagree about where a request ends.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_HEAD: Final = re.compile(
+    rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n"
+    rb"((?:[A-Za-z0-9-]{1,64}: ?[\x21-\x7e][\x20-\x7e]*\r\n)+)\r\n"
+)
+# What a body, another protocol or a wait would begin with; and hop-by-hop names that are seldom.
+_OTHER: Final = frozenset(
+    {b"content-length", b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A GET.
+
+    Args:
+        path: As it was sent, without decoding.
+        query: Behind the question mark; empty if there is none.
+        headers: Names in lower case, as ASGI has them.
+        close: Whether the client wants the connection closed.
+    """
+
+    path: bytes
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    close: bool
+
+
+def read(data: bytes) -> Head | None:
+    """Return the request if *data* is one whole GET without a body, and nothing else."""
+    found = _HEAD.fullmatch(data)
+    if found is None:
+        return None
+    path, _, query = found[1].partition(b"?")
+    headers = []
+    close = False
+    for line in found[2][:-2].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        value = value.strip()
+        if name in _OTHER:
+            return None
+        if name == b"connection":
+            option = value.lower()
+            if option not in {b"close", b"keep-alive"}:
+                return None
+            close = close or option == b"close"
+        headers.append((name, value))
+    return Head(path, query, headers, close)
+
+
+def ok(body: bytes, headers: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:
+    """Return a whole answer of status 200.
+
+    Args:
+        body: Its body.
+        headers: Its headers, `content-length` among them.
+        close: Whether the connection ends with it.
+    """
+    lines = [b"%s: %s\r\n" % header for header in headers]
+    if close:
+        lines.append(b"connection: close\r\n")
+    return b"HTTP/1.1 200 OK\r\n%s\r\n%s" % (b"".join(lines), body)

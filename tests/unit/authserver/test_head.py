@@ -1,0 +1,141 @@
+"""The reader of plain GETs never disagrees with the real parser."""
+
+from __future__ import annotations
+
+import httptools
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealoshub.authserver import head
+
+PLAIN = b"GET /token?service=hub HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x/1 (y)\r\n\r\n"
+
+
+class Parsed:
+    """What httptools makes of bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.messages = 0
+        self.body = b""
+        self.keep_alive = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Note what is decided now."""
+        self.keep_alive = self.parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        """Count a request."""
+        self.messages += 1
+
+
+def agrees(data: bytes) -> bool:
+    """Hold that both readers see the same request; tell whether ours took it."""
+    found = head.read(data)
+    if found is None:
+        return False
+    parsed = Parsed(data)
+    target = httptools.parse_url(parsed.url)
+    assert parsed.messages == 1
+    assert parsed.body == b""
+    assert parsed.parser.get_method() == b"GET"
+    assert parsed.parser.get_http_version() == "1.1"
+    assert parsed.keep_alive is not found.close
+    assert not parsed.parser.should_upgrade()
+    assert (target.path, target.query or b"") == (found.path, found.query)
+    assert [(name, value.strip()) for name, value in parsed.headers] == found.headers
+    return True
+
+
+def test_the_heads_of_clients_are_read() -> None:
+    """With and without a query, a space behind the colon, a wish to close."""
+    assert agrees(PLAIN)
+    assert agrees(PLAIN.replace(b"?service=hub", b""))
+    assert agrees(PLAIN.replace(b"Host: ", b"Host:"))
+    assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nconnection: Keep-Alive\r\n\r\n"))
+    assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nAuthorization: Basic YTpi  \r\n\r\n"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        PLAIN[:-1],
+        PLAIN + b"G",
+        PLAIN + PLAIN,
+        PLAIN.replace(b"GET", b"POST"),
+        PLAIN.replace(b"GET", b"get"),
+        PLAIN.replace(b"1.1", b"1.0"),
+        PLAIN.replace(b"/token", b"http://x/token"),
+        PLAIN.replace(b"/token", b"//token\x01"),
+        PLAIN.replace(b"hub", b"hub#x"),
+        PLAIN.replace(b"hub", b"h b"),
+        PLAIN.replace(b"\r\n", b"\n"),
+        PLAIN.replace(b"Host:", b"Host :"),
+        PLAIN.replace(b"Host: ", b"Host:\t"),
+        PLAIN.replace(b"(y)", b"(\xff)"),
+        PLAIN.replace(b"(y)", b"(\x00)"),
+        PLAIN.replace(b"User-Agent", b" User-Agent"),
+        *(
+            PLAIN.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n")
+            for line in (
+                b"Content-Length: 0",
+                b"Content-Length: 5",
+                b"Transfer-Encoding: chunked",
+                b"Upgrade: h2c",
+                b"Expect: 100-continue",
+                b"Connection: upgrade",
+                b"Connection: close, x",
+                b"Connection:",
+                b"X:",
+                b": x",
+            )
+        ),
+    ],
+)
+def test_everything_else_is_left_to_the_parser(data: bytes) -> None:
+    """Bodies, other protocols, halves, pairs, and what one could read in two ways."""
+    assert head.read(data) is None
+
+
+_TOKENS = st.sampled_from(
+    [b"Host", b"connection", b"Content-Length", b"Transfer-Encoding", b"X-A", b"expect", b"a b"]
+)
+_VALUES = st.one_of(
+    st.sampled_from([b"close", b"keep-alive", b"chunked", b"0", b"x", b"", b" y ", b"a: b"]),
+    st.binary(max_size=8),
+)
+_COLONS = st.sampled_from([b":", b": ", b" :", b":  "])
+
+
+@given(
+    st.sampled_from([b"GET", b"HEAD", b"POST"]),
+    st.one_of(st.sampled_from([b"/", b"/token?a=b", b"/a?b?c", b"*", b"/%2e"]), st.binary()),
+    st.lists(
+        st.tuples(_TOKENS, st.sampled_from([b":", b": ", b" :", b":  "]), _VALUES), max_size=4
+    ),
+    st.sampled_from([b"", b"x", b"\r\n", PLAIN]),
+)
+def test_what_is_read_is_what_the_parser_reads(
+    method: bytes, target: bytes, headers: list[tuple[bytes, bytes, bytes]], more: bytes
+) -> None:
+    """Whatever comes: either it is left alone, or both see one request, and the same."""
+    lines = b"".join(name + colon + value + b"\r\n" for name, colon, value in headers)
+    agrees(method + b" " + target + b" HTTP/1.1\r\n" + lines + b"\r\n" + more)
