@@ -115,6 +115,9 @@ class _Lazy(MutableMapping[str, Any]):
             # get_group, unlike get_command, does not add typer's own completion options.
             command = (typer.main.get_group if is_group else typer.main.get_command)(found)
             command.name = name
+            from sealoshub.cli.parameters import ease  # noqa: PLC0415  # not for --help
+
+            ease(command)
             self._loaded[name] = command
         return self._loaded[name]
 

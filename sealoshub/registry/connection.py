@@ -31,6 +31,7 @@ WRITE: Final = 60.0  # seconds without a byte taken by the other side
 JOINED: Final = 64 * 1024  # bytes of a body that are sent together with its header
 SEALED: Final = 256 * 1024  # bytes that are read from a file at once to be encrypted
 
+_LONGEST_LABEL: Final = 64
 _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 
 
@@ -279,8 +280,11 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
         ConnectTimeoutError: Nobody answered in time.
         OSError: The name is unknown, or nobody listens.
     """
+    # As bytes, an ASCII name passes Python's own IDNA codec by, with its tables (5 ms); a label
+    # that is too long for a name would make that codec raise something else than the resolver.
+    name = host.encode("ascii") if len(host) < _LONGEST_LABEL else host
     try:
-        return socket.create_connection((host, port), timeout=seconds)
+        return socket.create_connection((name, port), timeout=seconds)  # type: ignore[arg-type]  # typeshed knows str only
     except TimeoutError as exc:
         raise ConnectTimeoutError("no connection in time") from exc
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal
 
 from sealoshub.errors import UnavailableError
 from sealoshub.registry import challenge, failure, realm
@@ -12,12 +13,22 @@ from sealoshub.registry.url import Url
 from sealoshub.registry.wire import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealoshub.registry.challenge import Challenge
     from sealoshub.registry.failure import Answer
     from sealoshub.registry.wire import Arriving, Wire
 
-# How a loopback server that does not speak TLS ends the handshake, or that nothing listens on 443.
-_TRY_PLAIN: Final = frozenset({"NOT_TLS", "TLS", "CONNECTION", "CONNECTION_REFUSED"})
+Scheme = Literal["http", "https"]
+
+# How a loopback server shows that it speaks the other one.
+_TRY_OTHER: Final[Mapping[Scheme, frozenset[str]]] = MappingProxyType(
+    {
+        "http": frozenset({"NOT_PLAIN", "CONNECTION"}),
+        # Refused: nothing listens on 443.
+        "https": frozenset({"NOT_TLS", "TLS", "CONNECTION", "CONNECTION_REFUSED"}),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +58,20 @@ def greet(wire: Wire, plain_http: bool | None) -> Base:  # noqa: FBT001  # a set
     """
     if plain_http:
         return _ask(wire, "http")
-    if plain_http is None and realm.is_loopback(Url.parse(f"https://{wire.host}").host):
-        try:
-            return _ask(wire, "https")
-        except UnavailableError as exc:
-            if exc.code not in _TRY_PLAIN:
-                raise
-        return _ask(wire, "http")
-    return _ask(wire, "https")
+    place = Url.parse(f"http://{wire.host}")
+    if plain_http is False or not realm.is_loopback(place.host):
+        return _ask(wire, "https")
+    # A port speaks one of the two, so the order is a question of cost alone: the first request
+    # carries nothing secret, and a failed handshake costs 30 ms of TLS. Without a port in the host
+    # they are two ports, and TLS comes first.
+    has_port = wire.host.endswith(f":{place.connect_port}")
+    order: tuple[Scheme, Scheme] = ("http", "https") if has_port else ("https", "http")
+    try:
+        return _ask(wire, order[0])
+    except UnavailableError as exc:
+        if exc.code not in _TRY_OTHER[order[0]]:
+            raise
+    return _ask(wire, order[1])
 
 
 def challenges(answer: Answer | Arriving) -> tuple[Challenge, ...]:
@@ -62,7 +79,7 @@ def challenges(answer: Answer | Arriving) -> tuple[Challenge, ...]:
     return challenge.parse(answer.headers.get_list("www-authenticate"))
 
 
-def _ask(wire: Wire, scheme: str) -> Base:
+def _ask(wire: Wire, scheme: Scheme) -> Base:
     asked = Url.parse(f"{scheme}://{wire.host}/v2/")
     answer = wire.follow(Request("GET", asked))
     base = answer.url.join("/")

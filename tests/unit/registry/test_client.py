@@ -101,7 +101,7 @@ def test_loopback_without_tls(connect: ClientMaker) -> None:
 
 
 def test_loopback_with_tls(connect: ClientMaker, tls: ssl.SSLContext, certificate: Path) -> None:
-    """On loopback TLS comes first, and its certificate is verified."""
+    """On loopback a port that speaks TLS is found out, and its certificate is verified."""
     with serving(tls) as host:
         client = connect(host, plain_http=None, ca_file=str(certificate))
         assert client.ping().url.scheme == "https"
