@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sealoshub.kube.kubeconfig import ClusterCredential
 
 ADMIN: Final = "admin"
+OWN_API: Final = "https://localhost:"
 MASTERS: Final = "system:masters"
 YEAR: Final = 365 * 24 * 3600  # seconds
 ORGANIZATION_SECONDS: Final = 20.0  # the controller takes well under one
@@ -43,9 +44,29 @@ def admin_credential(paths: HubPaths, settings: Settings) -> ClusterCredential:
         files = kubeconfig.find(settings.kubeconfig, os.environ, Path.home())
         return kubeconfig.credential(files, settings.context, interactive=False)
     file = paths.kubeconfig(ADMIN)
+    _follow_port(file.parent, settings.api_url)
     if not file.exists():
         _certificate_kubeconfig(paths.pki, settings, (ADMIN, [MASTERS]), YEAR * 10, file)
     return kubeconfig.credential([file], None, interactive=False)
+
+
+def _follow_port(folder: Path, url: str) -> None:
+    """Let the hub's own kubeconfigs name the API where it listens now (`hub up --api-port`).
+
+    One that somebody has changed so that it does not look like ours any more is left alone.
+    """
+    for file in sorted(folder.glob("*.kubeconfig")):
+        try:
+            content = yaml.safe_load(file.read_text())
+            (entry,) = content["clusters"]
+            is_moved = entry["cluster"]["server"].startswith(OWN_API) and (
+                entry["cluster"]["server"] != url
+            )
+        except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError):
+            continue
+        if is_moved:
+            entry["cluster"]["server"] = url
+            write_private(file, yaml.safe_dump(content, sort_keys=False))
 
 
 def first_user_name(login: str) -> str:

@@ -59,6 +59,30 @@ def test_a_user_gets_a_private_kubeconfig(paths: HubPaths) -> None:
     assert "client-key-data" in content["users"][0]["user"]
 
 
+def test_kubeconfigs_follow_the_port_of_the_api(paths: HubPaths) -> None:
+    """When the hub comes up with another port, the files it handed out are good there."""
+    carol = users.add_user(paths, "carol", groups=[], seconds=DAY, token=False, out=None)
+    before = yaml.safe_load(carol.read_text())
+    texts = [
+        "[",
+        "x",
+        "clusters: [{}, {}]",
+        "clusters: [{cluster: {server: 'https://other:6443'}}]",
+    ]
+    for number, text in enumerate(texts):
+        paths.kubeconfig(f"strange{number}").write_text(text)
+    moved = Settings(registry_binary="/bin/registry", api_port=6002)
+    credential = users.admin_credential(paths, moved)
+    assert credential.server == "https://localhost:6002"
+    after = yaml.safe_load(carol.read_text())
+    assert after["clusters"][0]["cluster"].pop("server") == "https://localhost:6002"
+    assert before["clusters"][0]["cluster"].pop("server") == "https://localhost:5002"
+    assert after == before
+    left = [paths.kubeconfig(f"strange{number}").read_text() for number in range(len(texts))]
+    assert left == texts
+    assert stat.S_IMODE(carol.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize(
     ("name", "groups"),
     [("admin", []), ("system:node", []), ("bob", ["system:masters"]), ("../bob", [])],
