@@ -67,6 +67,7 @@ bench: tools ## Measure speed and memory against stock clients
 docs: venv ## Write the references, and check the documentation
 	@$(BIN)/python tests/tools/cli_reference.py
 	@$(BIN)/python tests/tools/resource_reference.py
+	@$(BIN)/python tests/tools/attack_table.py
 	$(PYTEST) tests/unit/docs
 
 format: $(VENV)/.check ## Format the sources

@@ -41,7 +41,7 @@ def test_row_01_a_kubeconfig_without_a_credential(
         )
 
 
-def test_row_02_somebody_elses_name(stranger: Client, cast: Cast) -> None:
+def test_row_02_the_name_of_somebody_else(stranger: Client, cast: Cast) -> None:
     """Mallory's credential with Alice's name is refused, names Mallory, and grants nothing."""
     alice = cast.alice.name.rpartition(":")[2]
     for name in (alice, cast.bob.name, "admin"):
@@ -106,7 +106,7 @@ def test_row_04_paths_in_a_kubeconfig(
             assert folder.was_touched()
 
 
-def test_row_05_a_proxy_of_the_attackers(stranger: Client, cast: Cast) -> None:
+def test_row_05_a_proxy_of_an_attacker(stranger: Client, cast: Cast) -> None:
     """`proxy-url` is ignored: a good token next to it works, and nobody connects to the proxy."""
     with Listener() as proxy:
         text = kubeconfig(
@@ -120,7 +120,7 @@ def test_row_05_a_proxy_of_the_attackers(stranger: Client, cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("user", [{}, {"token": "anything"}, {"token": "eyJh.eyJh.c2ln"}])
-def test_row_06_an_api_server_of_the_attackers(
+def test_row_06_an_api_server_of_an_attacker(
     stranger: Client, cast: Cast, user: dict[str, str]
 ) -> None:
     """An API server that a kubeconfig names is never asked, verified or not."""
@@ -139,7 +139,7 @@ def test_row_06_an_api_server_of_the_attackers(
         assert rogue.connections == 0
 
 
-def test_row_07_the_hubs_own_token_for_the_attacker(
+def test_row_07_the_token_of_the_hub_for_an_attacker(
     stranger: Client, cast: Cast, tmp_path: Path
 ) -> None:
     """The hub's ServiceAccount token is not sent to a server that a kubeconfig names."""

@@ -112,7 +112,7 @@ def test_row_20_an_object_that_speaks_for_another(stranger: Client, cast: Cast) 
     assert anonymous.access == {f"repository:{victim}": []}
 
 
-def test_row_24_a_question_about_somebody_elses_image(cast: Cast) -> None:
+def test_row_24_a_question_about_an_image_of_somebody_else(cast: Cast) -> None:
     """A DataPack tells its creator nothing that he may not pull, whoever he says he is."""
     wanted = f"{cast.private}:v1"
 

@@ -13,7 +13,7 @@ import yaml
 
 from sealoshub.authserver import config
 from sealoshub.imagehub import install
-from tests.tools import cli_reference, resource_reference
+from tests.tools import attack_table, cli_reference, resource_reference
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PAGES: Final = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -92,3 +92,8 @@ def test_the_manifests_are_valid_yaml_of_known_kinds() -> None:
     """`sealoshub hub manifests` prints what `install` applies."""
     printed = list(yaml.safe_load_all(install.render()))
     assert printed == install.manifests()
+
+
+def test_the_table_of_attacks_is_that_of_the_tests() -> None:
+    """`make docs` was run after the last change of a test of an attack; no row is missing."""
+    assert attack_table.PAGE.read_text() == attack_table.render()
