@@ -198,6 +198,11 @@ def open_image(
     if name.kind is Kind.REGISTRY:
         if from_registry is None:
             raise InvalidInputError("an image in a registry cannot be the source here")
+        if how is not None:
+            raise InvalidInputError(
+                "what lies in a registry is copied as it is, without another compression",
+                hint="Pull it first, and push what was pulled.",
+            )
         return from_registry(Reference.parse(name.rest.removeprefix("//")), wanted)
     opener = _Opener(how, wanted, os.environ if env is None else env)
     if name.kind is Kind.DOCKER_DAEMON:

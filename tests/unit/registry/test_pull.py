@@ -26,7 +26,7 @@ from sealoshub.registry.push import BlobProgress
 from sealoshub.registry.source import open_image
 from sealoshub.registry.target import Kind, Target
 from sealoshub.registry.transfer import BlobState
-from tests.images import oci_layout
+from tests.images import oci_layout, sha256
 from tests.unit.registry.fake_registry import Fault
 from tests.unit.registry.pulling import MIB, Puller, big_blob, files_of, stock
 
@@ -101,6 +101,18 @@ def test_images_gather_in_one_layout(puller: Puller, image: Layout, tmp_path: Pa
     for name, wanted in names.items():
         with open_image(f"oci:{layout}:{name}") as source:
             assert source.root.descriptor.digest.text == wanted.digest
+
+
+def test_an_empty_blob(puller: Puller, image: Layout) -> None:
+    """A blob of no bytes is a file of no bytes; nobody has to be asked for it."""
+    stock(puller.registry, image)
+    kind, content = puller.registry.manifests["o/app"]["v1"]
+    document = json.loads(content)
+    empty = {"mediaType": document["layers"][0]["mediaType"], "digest": sha256(b""), "size": 0}
+    document["layers"].append(empty)
+    puller.registry.manifests["o/app"]["v1"] = (kind, json.dumps(document).encode())
+    puller()
+    assert puller.blob(sha256(b"")).read_bytes() == b""
 
 
 def test_a_moved_tag_replaces_its_entry(puller: Puller, image: Layout, tmp_path: Path) -> None:

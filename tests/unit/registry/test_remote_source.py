@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from sealoshub.reference import Reference
 from sealoshub.registry.image import Platform
 from sealoshub.registry.push import BlobProgress, Event, PushResult, push
 from sealoshub.registry.remote_source import open_remote
+from sealoshub.registry.source import open_image
 from sealoshub.registry.transfer import BlobState
 from tests.images import oci_layout
 from tests.unit.registry.fake_registry import FakeRegistry, Fault
@@ -160,6 +162,17 @@ def test_a_source_that_goes_away(
         copy(connect, f"{registry.host}/o/app:v1", f"{other.host}/o/app:v1")
     assert not other.uploads
     assert "o/app" not in other.manifests
+
+
+def test_no_other_compression(registry: FakeRegistry, connect: ClientMaker) -> None:
+    """A copy does not compress again, and says so instead of ignoring the wish."""
+    with pytest.raises(InvalidInputError, match="copied as it is"):
+        open_image(
+            f"docker://{registry.host}/o/app:v1",
+            compression="zstd",
+            from_registry=partial(open_remote, connect(registry.host)),
+        )
+    assert registry.seen == []
 
 
 def test_nothing_there(registry: FakeRegistry, connect: ClientMaker) -> None:
