@@ -58,9 +58,7 @@ class Feed:
             StoppedError: *stop* was set.
             InvalidInputError: The content is not what its descriptor says.
         """
-        if start != self._position:
-            self.close()
-            self._blocks, self._position = self._blob.blocks(start), start
+        self.seek(start)
         while self._position < end:
             self.check_stop()
             piece = self._take(end - self._position)
@@ -74,6 +72,19 @@ class Feed:
             after(position)
         if end == self._blob.size:
             next(self._blocks, None)  # only so is the digest of an empty blob looked at
+
+    def seek(self, start: int) -> None:
+        """Read up to byte *start*, because the digest is of the whole.
+
+        Raises:
+            InvalidInputError: The content is not what its descriptor says.
+        """
+        if start == self._position:
+            return
+        self.close()
+        self._blocks, self._position = self._blob.blocks(start), start
+        if start:
+            self._rest = next(self._blocks, b"")
 
     def check_stop(self) -> None:
         """Raise StoppedError if *stop* is set."""

@@ -135,8 +135,8 @@ class BlobTransfer:
     def _attempt(self) -> BlobState:
         self._feed.check_stop()
         if upload.blob_exists(self.repository, self.blob.digest):
-            # A session left behind by a lost answer is closed; one that broke would stay open.
-            if self._session is not None and not self._began:
+            if self._session is not None:
+                # The answer was lost and it is closed, or somebody else was faster and it is open.
                 upload.cancel(self.repository, self._session)
             return BlobState.DONE if self._began else BlobState.EXISTS
         try:
@@ -179,6 +179,8 @@ class BlobTransfer:
                     upload.put_blob(self.repository, session, self.blob, self._body(0, whole))
                     return BlobState.DONE
                 chunk = range(offset, offset + length)
+                # Seconds for each GB before it, in which the registry should not wait for a body.
+                self._feed.seek(offset)
                 session = upload.patch_blob(
                     self.repository, session, chunk, self._body(chunk.start, chunk.stop)
                 )
