@@ -56,7 +56,9 @@ def show(
     plan = [(blob, fate(blob)) for blob in image.blobs]
     lines = [f"{blob.digest}  {what:<6}  {size(blob.size)}" for blob, what in plan]
     todo = sum(blob.size for blob, what in plan if what is Fate.SEND)
-    lines.append(f"{_total(plan)} to {target}, {size(todo)}")
+    sent, mounted = (sum(what is each for _, what in plan) for each in (Fate.SEND, Fate.MOUNT))
+    tail = f"; {mounted} would be mounted" if mounted else ""
+    lines.append(f"{sent} of {len(plan)} blobs would be sent to {target}, {size(todo)}{tail}")
     out.result(
         "\n".join(lines),
         {
@@ -75,10 +77,3 @@ def show(
             "bytes": todo,
         },
     )
-
-
-def _total(plan: list[tuple[Blob, Fate]]) -> str:
-    mounted = sum(what is Fate.MOUNT for _, what in plan)
-    sent = sum(what is Fate.SEND for _, what in plan)
-    tail = f", {mounted} mounted" if mounted else ""
-    return f"{sent} of {len(plan)} blobs would be sent{tail}"

@@ -11,6 +11,7 @@ from sealoshub.cli import output
 from sealoshub.cli.tally import FINISHED, Tally
 from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
 from sealoshub.registry.push import BlobProgress, Compressing, ManifestPushed, PushResult, Started
+from sealoshub.registry.transfer import BlobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from sealoshub.reference import Digest
     from sealoshub.registry.pull_events import PullEvent
     from sealoshub.registry.push import Event
-    from sealoshub.registry.transfer import BlobState
 
 TOTAL_EVERY: Final = 10.0  # seconds between two total lines in a log
 UPLOADING_EVERY: Final = 0.5  # seconds between two JSON lines about the same running blob
@@ -284,12 +284,17 @@ def _header(event: Started | PullStarted) -> str:
 
 def _summary(tally: Tally, *, is_push: bool) -> str:
     """Return one line about a push or a pull that is done."""
-    there = f"{_blobs(tally.spared)} {'was' if tally.spared == 1 else 'were'} there"
+    words = {BlobState.EXISTS: "there", BlobState.MOUNTED: "mounted"}
+    spared = ", ".join(
+        f"{_blobs(count)} {'was' if count == 1 else 'were'} {words[state]}"
+        for state, count in tally.spared.items()
+        if count
+    )
     if not tally.finished:
-        return f"nothing to {'send' if is_push else 'fetch'}: {there}"
+        return f"nothing to {'send' if is_push else 'fetch'}: {spared or 'there are no blobs'}"
     moved = f"{_blobs(tally.finished)}, {output.size(tally.moved)}"
     speed = f"{output.size(tally.moved / max(tally.seconds, 0.001))}/s"
-    tail = f"; {there}" if tally.spared else ""
+    tail = f"; {spared}" if spared else ""
     return f"{'sent' if is_push else 'fetched'} {moved} in {tally.seconds:.1f} s, {speed}{tail}"
 
 

@@ -43,7 +43,7 @@ class Tally:
         self.total = total  # bytes that have to go, as far as is known
         self.moved = 0  # bytes that went, those of broken tries included
         self.finished = 0  # blobs that went
-        self.spared = 0  # blobs that had not to
+        self.spared = dict.fromkeys(sorted(SPARED), 0)  # blobs that had not to
         self._blobs: dict[str, _Blob] = {}
         self._clock = clock
         self._begin = clock()
@@ -72,7 +72,7 @@ class Tally:
         known.state = event.state
         if event.state in SPARED:
             self.total -= event.total
-            self.spared += 1
+            self.spared[event.state] += 1
             known.done = 0
         else:
             done = event.total if event.state is BlobState.DONE else event.done

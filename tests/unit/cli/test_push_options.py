@@ -117,7 +117,8 @@ def test_within_a_registry_blobs_are_mounted(
     assert {blob["action"] for blob in plan["blobs"]} == {"mount"}
     assert plan["bytes"] == 0
     result = run("push", f"docker://{origin}", target, "--dry-run")
-    assert f"0 of {len(plan['blobs'])} blobs would be sent, {len(plan['blobs'])} mounted" in (
+    count = len(plan["blobs"])
+    assert f"0 of {count} blobs would be sent to {target}, 0 B; {count} would be mounted" in (
         result.stdout
     )
     data = data_of(run, f"docker://{origin}", target)
