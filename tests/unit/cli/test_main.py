@@ -116,7 +116,7 @@ def test_a_push_without_a_terminal_draws_nothing(tmp_path: Path) -> None:
         words = ["push", str(layout.path), f"{registry.host}/team/app:v1", "--cr-option", "no"]
         loaded = _loaded(words)
         assert registry.count("PUT", "/manifests/v1") == 1
-    assert loaded & {"rich", "kubernetes", "httpx", "yaml", "keyring"} == set()
+    assert loaded & {"rich", "kubernetes", "httpx", "pydantic", "yaml", "keyring"} == set()
 
 
 def test_the_list_of_commands_imports_no_command() -> None:
