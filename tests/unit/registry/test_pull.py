@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,7 @@ from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStart
 from sealoshub.registry.push import BlobProgress
 from sealoshub.registry.source import open_image
 from sealoshub.registry.target import Kind, Target
+from sealoshub.registry.throttle import BURST
 from sealoshub.registry.transfer import BlobState
 from tests.images import oci_layout, sha256
 from tests.unit.registry.fake_registry import Fault
@@ -218,6 +220,17 @@ def test_a_partial_file_that_lies(puller: Puller, image: Layout, junk: bytes) ->
     path.write_bytes(junk)
     puller()
     assert puller.blob(digest).read_bytes() == content
+
+
+def test_limit_rate(puller: Puller, image: Layout) -> None:
+    """All blobs together keep the rate, but for what may go at once."""
+    stock(puller.registry, image)
+    rate = 8 * MIB
+    reference = Reference.parse(f"{puller.registry.host}/o/app:v1")
+    target = Target(Kind.OCI, puller.folder / "out")
+    begin = time.monotonic()
+    pull(puller.connect(puller.registry.host), reference, target, limit_rate=rate)
+    assert time.monotonic() - begin > image.size / rate - BURST - 0.05
 
 
 def test_a_registry_that_restarts(puller: Puller, image: Layout) -> None:
