@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import hub_keys, hub_plugin
+from sealoshub.cli import hub_cluster, hub_keys, hub_plugin
 from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
 from sealoshub.cli.options import OutputOption, QuietOption
 from sealoshub.cli.output import Format, Output
-from sealoshub.errors import SealosHubError, UsageError
+from sealoshub.errors import SealosHubError
 
 if TYPE_CHECKING:
     from sealoshub.hub.paths import HubPaths
@@ -40,6 +40,7 @@ user_app = typer.Typer(
     rich_markup_mode=None,
     help="Users of this hub.",
 )
+app.add_typer(hub_cluster.app)  # without a name: its commands are ours
 app.add_typer(user_app, name="user")
 app.add_typer(hub_keys.app, name="keys")
 app.add_typer(hub_plugin.app, name="plugin")
@@ -207,63 +208,6 @@ def user_add(
         out=absolute(out_file),
     )
     out.result(str(file), {"name": name, "groups": group or [], "kubeconfig": str(file)})
-
-
-@app.command()
-def manifests(
-    *,
-    overlay: Annotated[
-        str | None,
-        typer.Option(
-            metavar="pvc|s3", help="A whole hub, with the registry's content on a volume or in S3."
-        ),
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Host name of the hub. With --overlay.")
-    ] = None,
-    image: Annotated[
-        str | None, typer.Option(metavar="IMAGE", help="Image of sealoshub. With --overlay.")
-    ] = None,
-    monitor: Annotated[
-        bool, typer.Option("--monitor", help="With a Prometheus ServiceMonitor. With --overlay.")
-    ] = False,
-) -> None:
-    """Print the resources, roles and admission policies of a hub, for kubectl.
-
-    With --overlay also registry, token server, controller and ingress; `hub secrets` prints what
-    they need besides. The same as `kubectl kustomize` of the folder sealoshub/deploy.
-
-    Example: sealoshub hub manifests | kubectl apply --server-side -f -
-    """
-    if overlay is None:
-        if host is not None or image is not None or monitor:
-            raise UsageError("--host, --image and --monitor need --overlay")
-        from sealoshub.imagehub import install  # noqa: PLC0415  # heavy
-
-        typer.echo(install.render(), nl=False)
-        return
-    from sealoshub.hub import manifests as deployed  # noqa: PLC0415  # heavy
-
-    typer.echo(deployed.render(overlay, host=host, image=image, monitor=monitor), nl=False)
-
-
-@app.command()
-def secrets(
-    *,
-    keys: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Signing keys of an earlier hub; default: new ones."),
-    ] = None,
-) -> None:
-    """Print new Secrets for a hub in a cluster: signing keys, what the registry trusts, passwords.
-
-    Whoever has them can sign tokens: pipe them to kubectl, and apply them only once.
-
-    Example: sealoshub hub secrets | kubectl apply -f -
-    """
-    from sealoshub.hub import manifests as deployed  # noqa: PLC0415  # heavy
-
-    typer.echo(deployed.secrets(absolute(keys)), nl=False)
 
 
 @app.command("auth-server")
