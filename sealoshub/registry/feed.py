@@ -1,19 +1,24 @@
 """The content of one blob as request bodies: the whole, or one range after the other.
 
-A blob is hashed from its first byte, so its chunks come out of one pass over it; only a step back
-opens it again.
+What lies in a plain file is given out as slices of it, which the kernel sends: the registry
+compares the digest when the upload is closed. Other content is hashed here from its first byte, so
+its chunks come out of one pass over it; only a step back opens it again.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import SealosHubError
+from sealoshub.registry.connection import FileSlice
+from sealoshub.registry.image import BLOCK, FileRegion
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
+    from sealoshub.registry.connection import Piece
     from sealoshub.registry.image import Blob
     from sealoshub.registry.throttle import Throttle
 
@@ -39,13 +44,14 @@ class Feed:
         self._blob = blob
         self._stop = stop
         self._throttle = throttle
+        self._region: FileRegion | None = None  # where the content is, if it lies in a plain file
         self._blocks: Iterator[bytes] = iter(())
         self._rest = b""  # read and not yet given out
         self._position = _CLOSED  # of the first byte of the rest
 
     def pieces(
         self, start: int, end: int, before: Callable[[int], None], after: Callable[[int], None]
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Piece]:
         """Yield the bytes from *start* to *end*, in order.
 
         Args:
@@ -56,7 +62,8 @@ class Feed:
 
         Raises:
             StoppedError: *stop* was set.
-            InvalidInputError: The content is not what its descriptor says.
+            InvalidInputError: The content is not what its descriptor says, and that is not left to
+                the registry to find out.
         """
         self.seek(start)
         while self._position < end:
@@ -70,20 +77,19 @@ class Feed:
             before(position)
             yield piece
             after(position)
-        if end == self._blob.size:
+        if end == self._blob.size and self._region is None:
             next(self._blocks, None)  # only so is the digest of an empty blob looked at
 
     def seek(self, start: int) -> None:
-        """Read up to byte *start*, because the digest is of the whole.
+        """Read up to byte *start* what is hashed here, because the digest is of the whole.
 
         Raises:
             InvalidInputError: The content is not what its descriptor says.
         """
         if start == self._position:
             return
-        self.close()
-        self._blocks, self._position = self._blob.blocks(start), start
-        if start:
+        self._open(start)
+        if start and self._region is None:
             self._rest = next(self._blocks, b"")
 
     def check_stop(self) -> None:
@@ -96,12 +102,27 @@ class Feed:
         close = getattr(self._blocks, "close", None)  # of a generator, not of an iterator
         if close is not None:
             close()
+        if self._region is not None:
+            self._region.close()
+        self._region = None
         self._blocks, self._rest, self._position = iter(()), b"", _CLOSED
 
-    def _take(self, wanted: int) -> bytes:
-        if not self._rest:
-            self._rest = next(self._blocks)
+    def _open(self, start: int) -> None:
+        self.close()
+        self._position = start
+        file = self._blob.open()
+        if isinstance(file, FileRegion) and file.size == self._blob.size:
+            self._region = file
+        else:
+            self._blocks = replace(self._blob, open=lambda: file).blocks(start)
+
+    def _take(self, wanted: int) -> Piece:
         if self._throttle is not None:
             wanted = min(wanted, self._throttle.piece)
+        if self._region is not None:
+            begin = self._region.start + self._position
+            return FileSlice(self._region.descriptor, begin, min(wanted, BLOCK))
+        if not self._rest:
+            self._rest = next(self._blocks)
         piece, self._rest = self._rest[:wanted], self._rest[wanted:]
         return piece

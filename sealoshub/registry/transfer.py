@@ -21,11 +21,12 @@ from sealoshub.registry.upload import OffsetError, Session, SessionLostError, To
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sealoshub.registry.image import Blob
     from sealoshub.registry.journal import Entry, Journal
     from sealoshub.registry.throttle import Throttle
+    from sealoshub.registry.transport import BodySource
     from sealoshub.registry.upload import Repository
 
 __all__ = ["BlobState", "BlobTransfer", "Manner", "StoppedError"]
@@ -118,7 +119,11 @@ class BlobTransfer:
             )
         try:
             self._inherit()
-            state = client.retry.run(self._attempt, self.stop, lambda: self._proven)
+            try:
+                state = client.retry.run(self._attempt, self.stop, lambda: self._proven)
+            except ContentRefusedError:
+                self._check_source()
+                raise
             self._set_session(None)
         except BaseException:
             # If it could not even be told, the next process may go on from here.
@@ -146,6 +151,7 @@ class BlobTransfer:
             self.inherited = 0
             self._lost += 1
             if self._lost >= MAX_LOST:
+                self._check_source()
                 raise UnavailableError(exc.message, code=exc.code) from exc
             raise TransientError(exc.message, code=exc.code, retry_after=0.0) from exc
 
@@ -202,10 +208,20 @@ class BlobTransfer:
         except TooLargeError:
             raise
         except ContentRefusedError as exc:
+            self._check_source()
             # An offset was a lie (Quay's is one too high): once more, from the beginning.
             self._may_resume = False
             raise SessionLostError(exc.message, code=exc.code) from exc
         return BlobState.DONE
+
+    def _check_source(self) -> None:
+        """Find out whether it is our content that the registry refuses, which is sent unread.
+
+        Raises:
+            InvalidInputError: It is.
+        """
+        for _ in self.blob.blocks():
+            self._feed.check_stop()
 
     def _ask(self, session: Session) -> tuple[int, Session] | None:
         proven = upload.proven_offset(self.repository, session, self._sent)
@@ -237,7 +253,7 @@ class BlobTransfer:
             self._set_session(session)
         return False
 
-    def _body(self, start: int, end: int) -> Callable[[], Iterator[bytes]]:
+    def _body(self, start: int, end: int) -> BodySource:
         def before(position: int) -> None:
             # Counted before it is sent: the proof of an offset needs an upper bound.
             self._sent = max(self._sent, position)

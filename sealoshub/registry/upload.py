@@ -15,12 +15,11 @@ from sealoshub.registry import failure
 from sealoshub.registry.transport import Body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from sealoshub.reference import Digest
     from sealoshub.registry.client import Client
     from sealoshub.registry.failure import Answer
     from sealoshub.registry.image import Blob
+    from sealoshub.registry.transport import BodySource
     from sealoshub.registry.url import Url
 
 OCTETS: Final = {"Content-Type": "application/octet-stream"}
@@ -129,9 +128,7 @@ def start_upload(repository: Repository) -> Session:
     return _opened(repository.client, answer)
 
 
-def put_blob(
-    repository: Repository, session: Session, blob: Blob, body: Callable[[], Iterator[bytes]]
-) -> None:
+def put_blob(repository: Repository, session: Session, blob: Blob, body: BodySource) -> None:
     """Send all of *blob* in the request that closes the upload.
 
     Args:
@@ -177,7 +174,7 @@ def patch_blob(
     repository: Repository,
     session: Session,
     chunk: range,
-    body: Callable[[], Iterator[bytes]],
+    body: BodySource,
 ) -> Session:
     """Send a part of a blob.
 
