@@ -48,7 +48,7 @@ def doctor(
 
     Example: sealoshub doctor hub.example.com
     """
-    from sealoshub.registry import diagnose  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry import diagnose  # noqa: PLC0415  # not for --help
     from sealoshub.registry.transport import tls_context  # noqa: PLC0415  # as above
 
     out = Output("doctor", format_, quiet=quiet, verbose=verbose)
@@ -77,7 +77,7 @@ def _credential(
     host: str, authfile: Path | None, helpers: list[Step], out: Output
 ) -> tuple[StoredCredential | None, Step]:
     """Find the stored credential and say where it lies."""
-    from sealoshub.registry.diagnose import Step, failed  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry.diagnose import Step, failed  # noqa: PLC0415  # not for --help
 
     broken = next((step.error for step in helpers if step.error is not None), None)
     if broken is not None and broken.code != HelperMissingError.code:
@@ -98,7 +98,7 @@ def _credential(
 def _helpers(host: str, authfile: Path | None) -> list[Step]:
     """Try the credential helpers that the files name, because every stock client will."""
     from sealoshub.credentials import checkup  # noqa: PLC0415  # runs programs, for this alone
-    from sealoshub.registry.diagnose import Step, failed  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry.diagnose import Step, failed  # noqa: PLC0415  # not for --help
 
     try:
         tried = checkup.check(host, options.credential_places(authfile), checkup.SECONDS)
@@ -128,7 +128,7 @@ def _is_readable_by_others(location: str) -> bool:
 
 def _cluster(kubeconfig: str | None, context: str | None, out: Output) -> Step:
     """Ask the API server of the kubeconfig who we are, and whether it knows the hub's kinds."""
-    from sealoshub.registry.diagnose import Step  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry.diagnose import Step  # noqa: PLC0415  # not for --help
 
     if kubeconfig is None and context is None and not session.has_kubeconfig():
         why = "there is no kubeconfig; only `apply` and Image resources need one"

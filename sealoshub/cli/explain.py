@@ -68,7 +68,7 @@ def explain(
 
     Example: sealoshub explain push hub.example.com/team/app --as bob
     """
-    from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry import hubapi  # noqa: PLC0415  # not for --help
 
     out = Output("explain", format_, quiet=quiet, verbose=verbose)
     if group and user is None:

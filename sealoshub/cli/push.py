@@ -248,7 +248,7 @@ def _size(text: str | None) -> int | None:
 
 
 def _watcher(format_: StreamFormat, out: Output) -> Watcher:
-    from sealoshub.cli import progress  # noqa: PLC0415  # httpx, through the events
+    from sealoshub.cli import progress  # noqa: PLC0415  # not for --help
 
     return progress.watcher(ndjson=format_ is StreamFormat.NDJSON, quiet=out.quiet, say=out.note)
 
@@ -284,7 +284,7 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
 
 
 def _show(out: Output, watcher: Watcher, data: dict[str, object]) -> None:
-    from sealoshub.cli.progress import JsonLines  # noqa: PLC0415  # httpx
+    from sealoshub.cli.progress import JsonLines  # noqa: PLC0415  # not for --help
 
     if isinstance(watcher, JsonLines):
         watcher.result(data)

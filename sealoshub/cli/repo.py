@@ -239,7 +239,7 @@ def _delete(cluster: Cluster, obj: Object) -> None:
 
 
 def _delete_content(registry: _Registry, path: str, cluster: Cluster, out: Output) -> Deleted:
-    from sealoshub.registry.delete import delete_repository  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry.delete import delete_repository  # noqa: PLC0415  # not for --help
 
     host = str(registry.host)
     places = options.credential_places(registry.authfile)

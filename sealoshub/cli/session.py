@@ -1,6 +1,6 @@
 """Who talks to what: from the options and the environment to a registry client or a cluster.
 
-The heavy libraries (httpx, the official Kubernetes client) are imported here, when they are needed.
+What is heavy (the registry client, the official Kubernetes client) are imported here, when they are needed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def registry_client(
         out: Is told about retries.
         retry_seconds: How long a step may be tried again. None: the default of the client.
     """
-    from sealoshub.registry.auth import Credential  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry.auth import Credential  # noqa: PLC0415  # not for --help
     from sealoshub.registry.client import Client  # noqa: PLC0415  # as above
     from sealoshub.registry.retry import Retry  # noqa: PLC0415  # as above
 

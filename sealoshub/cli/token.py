@@ -70,7 +70,7 @@ def create(
 
     Example: sealoshub token create --name ci --ttl 30d --scope repository:team/*:pull
     """
-    from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry import hubapi  # noqa: PLC0415  # not for --help
 
     out = Output("token create", format_, quiet=quiet, verbose=verbose)
     seconds = duration(ttl)
@@ -104,7 +104,7 @@ def list_(
 
     Example: sealoshub token list hub.example.com
     """
-    from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry import hubapi  # noqa: PLC0415  # not for --help
 
     out = Output("token list", format_, quiet=quiet, verbose=verbose)
     tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
@@ -134,7 +134,7 @@ def revoke(
 
     Example: sealoshub token revoke 06db32865782d36e729ccd87bd331359
     """
-    from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry import hubapi  # noqa: PLC0415  # not for --help
 
     out = Output("token revoke", format_, quiet=quiet, verbose=verbose)
     if login_id.startswith(("shp_", "shr_")):

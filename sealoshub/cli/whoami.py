@@ -182,7 +182,7 @@ def _ask(
         NotFoundError: It knows no rights on *repository*, because it is no hub of ours.
         UnavailableError: It does not answer.
     """
-    from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry import hubapi  # noqa: PLC0415  # not for --help
 
     with session.registry_client(host, stored, tls, out, retry_seconds=20) as client:
         answer = client.whoami()
@@ -203,7 +203,7 @@ def _ask(
 
 def _organizations(client: Client, out: Output) -> tuple[tuple[str, str], ...] | None:
     """Return organizations and roles; who one is can be shown without them."""
-    from sealoshub.registry import hubapi  # noqa: PLC0415  # httpx: 100 ms
+    from sealoshub.registry import hubapi  # noqa: PLC0415  # not for --help
 
     try:
         found = hubapi.organizations(client)
