@@ -1,6 +1,6 @@
 """Who talks to what: from the options and the environment to a registry client or a cluster.
 
-What is heavy (the registry client, the official Kubernetes client) are imported here, when they are needed.
+What is heavy (registry client, official Kubernetes client) is imported here, when it is needed.
 """
 
 from __future__ import annotations
