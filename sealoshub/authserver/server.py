@@ -187,10 +187,13 @@ class TokenServer:
         )
         self._probed: tuple[float, str] = (float("-inf"), "")
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._faults: dict[str, str] = {}
 
     def stop(self) -> None:
-        """End `serve` after the requests under way."""
+        """End `serve` after the requests under way; the second time without draining."""
+        if self._stop.is_set():
+            self._hurry.set()
         self._stop.set()
 
     async def serve(self) -> None:
@@ -236,8 +239,9 @@ class TokenServer:
             await self._stop.wait()
             _log.info("stopping")
             public.drain()
-            if self._config.drain_seconds:
-                await asyncio.sleep(self._config.drain_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._config.drain_seconds):
+                    await self._hurry.wait()
 
     async def _warm_up(self) -> None:
         """Wait until requests would not fail, but not for an API server that is down.

@@ -39,7 +39,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
     """Wait until *condition* holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -88,7 +88,7 @@ class Program:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -104,7 +104,7 @@ class Program:
 
     def get(self, path: str, port: int | None = None) -> tuple[int, bytes]:
         """Send one GET on a connection of its own."""
-        connection = http.client.HTTPConnection("localhost", port or self.port, timeout=15)
+        connection = http.client.HTTPConnection("localhost", port or self.port, timeout=60)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -148,6 +148,7 @@ class Load:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
         self.results: Counter[str] = Counter()
+        self._rounds = [0] * threads
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -161,10 +162,14 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def wait_for_more(self, answers: int = 40) -> None:
-        """Wait until there are so many answers more."""
-        wanted = self.results["200"] + answers
-        wait_for(lambda: self.results["200"] >= wanted, "answers under load")
+    def wait_for_more(self, rounds: int = 10) -> None:
+        """Wait until every thread has asked so many times more."""
+        wanted = [count + rounds for count in self._rounds]
+        wait_for(
+            lambda: all(done >= some for done, some in zip(self._rounds, wanted, strict=True)),
+            "questions under load",
+            60,
+        )
 
     @property
     def wrong(self) -> dict[str, int]:
@@ -179,7 +184,7 @@ class Load:
             ports = self._ports()
             port = ports[count % len(ports)] if ports else 0
             connection = kept.pop(port, None) or http.client.HTTPConnection(
-                "localhost", port, timeout=15
+                "localhost", port, timeout=60
             )
             try:
                 connection.request("GET", OPEN)
@@ -194,6 +199,7 @@ class Load:
             finally:
                 if port not in kept:
                     connection.close()
+                self._rounds[number] += 1
         for connection in kept.values():
             connection.close()
 
