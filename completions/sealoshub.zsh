@@ -439,15 +439,15 @@ _sealoshub() {
       : ;;
     ("sealoshub hub up")
       commands=()
-      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--foreground:Stay attached until Ctrl-C, as services want it.' '--kubeconfig:Use this cluster instead of the embedded API.' '--context:Context of that kubeconfig.' '--user:First user of the embedded API.' '--registry-binary:The registry program to run.' '--listen:Address to bind. Default: localhost.' '--hostname:Name of the hub when not on localhost.' '--registry-port:Default: 5000; 0 takes a free one.' '--auth-port:Of the token server. Default: 5001.' '--api-port:Of the embedded API. Default: 5002.' '--cert:TLS certificate (PEM) of the hub.' '--key:Its key (PEM).' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--foreground:Stay attached until Ctrl-C, as services want it.' '--kubeconfig:Use this cluster instead of the embedded API.' '--context:Context of that kubeconfig.' '--user:First user of the embedded API.' '--registry-binary:The registry program to run.' '--listen:Address to bind. Default: localhost.' '--hostname:Name of the hub when not on localhost.' '--registry-port:Default: 5000; 0 takes a free one.' '--auth-port:Of the token server. Default: 5001.' '--api-port:Of the embedded API. Default: 5002.' '--cert:TLS certificate (PEM) of the hub.' '--key:Its key (PEM).' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub down")
       commands=()
-      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub status")
       commands=()
-      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub auth-server")
       commands=()
@@ -475,7 +475,7 @@ _sealoshub() {
       : ;;
     ("sealoshub hub user add")
       commands=()
-      options=('--group:A group; may be repeated.' '--token:A ServiceAccount with a token, not a client certificate.' '--days:Life of the credential.' '--out:Kubeconfig to write.' '--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--group:A group; may be repeated.' '--token:A ServiceAccount with a token, not a client certificate.' '--days:Life of the credential.' '--out:Kubeconfig to write.' '--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub keys")
       commands=('list:List the keys, and whether the registry knows them.' 'rotate:Let the next key sign.')
@@ -483,11 +483,11 @@ _sealoshub() {
       : ;;
     ("sealoshub hub keys list")
       commands=()
-      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub keys rotate")
       commands=()
-      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub plugin")
       commands=('ext-auth:Tell docker_auth whether a Kubernetes credential is good: its `ext_auth` command.' 'ext-authz:Tell docker_auth whether somebody may do what he asks for: its `ext_authz` command.')

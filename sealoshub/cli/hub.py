@@ -15,7 +15,7 @@ import typer
 from sealoshub.cli import hub_cluster, hub_keys, hub_plugin
 from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
-from sealoshub.cli.options import OutputOption, QuietOption
+from sealoshub.cli.options import OutputOption, QuietOption, VerboseOption
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import SealosHubError
 
@@ -90,6 +90,7 @@ def up(
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Start a hub: the stock registry, the token server, the controller and an API.
 
@@ -102,8 +103,8 @@ def up(
     """
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
-    out = Output("hub up", output, quiet)
-    paths = hub_paths(data)
+    out = Output("hub up", output, quiet, verbose)
+    paths = hub_paths(data, out)
     options = control.UpOptions(
         registry_binary=absolute(registry_binary),
         listen=listen,
@@ -129,6 +130,7 @@ def down(
     data: DataOption = None,
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Stop the hub. Images, resources and users stay for the next `hub up`.
 
@@ -136,8 +138,8 @@ def down(
     """
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
-    out = Output("hub down", output, quiet)
-    paths = hub_paths(data)
+    out = Output("hub down", output, quiet, verbose)
+    paths = hub_paths(data, out)
     stopped = control.down(paths)
     out.note("the hub is stopped" if stopped else f"no hub was running in {paths.data}")
     out.result(None, {"stopped": stopped, "data": str(paths.data)})
@@ -149,6 +151,7 @@ def status(
     data: DataOption = None,
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Show what runs. Ends with 0 if the hub is healthy, else with 1.
 
@@ -156,8 +159,8 @@ def status(
     """
     from sealoshub.hub import control  # noqa: PLC0415  # heavy
 
-    out = Output("hub status", output, quiet)
-    paths = hub_paths(data)
+    out = Output("hub status", output, quiet, verbose)
+    paths = hub_paths(data, out)
     state = control.status(paths)
     if state is None:
         raise SealosHubError(
@@ -188,6 +191,7 @@ def user_add(
     data: DataOption = None,
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Make a user and print the path of a kubeconfig for him.
 
@@ -198,9 +202,9 @@ def user_add(
     """
     from sealoshub.hub import users  # noqa: PLC0415  # heavy
 
-    out = Output("hub user add", output, quiet)
+    out = Output("hub user add", output, quiet, verbose)
     file = users.add_user(
-        hub_paths(data),
+        hub_paths(data, out),
         name,
         groups=group or [],
         seconds=days * DAY,

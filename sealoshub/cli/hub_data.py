@@ -11,6 +11,7 @@ import typer
 from sealoshub.errors import UsageError
 
 if TYPE_CHECKING:
+    from sealoshub.cli.output import Output
     from sealoshub.hub.paths import HubPaths
 
 DataOption = Annotated[
@@ -21,8 +22,8 @@ DataOption = Annotated[
 ]
 
 
-def hub_paths(data: Path | None) -> HubPaths:
-    """Return the files of the hub in *data*, or of the default one.
+def hub_paths(data: Path | None, out: Output | None = None) -> HubPaths:
+    """Return the files of the hub in *data*, or of the default one, and tell *out* where they are.
 
     Raises:
         UsageError: There is something else at that place.
@@ -32,6 +33,8 @@ def hub_paths(data: Path | None) -> HubPaths:
     folder = absolute(data) or default_data(os.environ, Path.home())
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
+    if out is not None:
+        out.detail(f"the hub's folder is {folder}")
     return HubPaths(folder)
 
 

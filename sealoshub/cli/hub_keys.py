@@ -8,7 +8,7 @@ import typer
 
 from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, hub_paths
-from sealoshub.cli.options import OutputOption, QuietOption
+from sealoshub.cli.options import OutputOption, QuietOption, VerboseOption
 from sealoshub.cli.output import Format, Output
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ def list_keys(
     data: DataOption = None,
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """List the keys, and whether the registry knows them.
 
@@ -33,8 +34,8 @@ def list_keys(
     """
     from sealoshub.hub import keys  # noqa: PLC0415  # heavy
 
-    out = Output("hub keys list", output, quiet)
-    found = keys.rows(hub_paths(data))
+    out = Output("hub keys list", output, quiet, verbose)
+    found = keys.rows(hub_paths(data, out))
     words = {True: "known", False: "not known yet", None: ""}
     lines = [f"{row.kid[:14]}  {row.state:<9}  {words[row.known]}".rstrip() for row in found]
     out.result("\n".join(lines), {"keys": [dataclasses.asdict(row) for row in found]})
@@ -46,6 +47,7 @@ def rotate(
     data: DataOption = None,
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Let the next key sign. No request fails; tokens of the old key are good to their end.
 
@@ -55,7 +57,7 @@ def rotate(
     """
     from sealoshub.hub import keys  # noqa: PLC0415  # heavy
 
-    out = Output("hub keys rotate", output, quiet)
-    done = keys.rotate(hub_paths(data), out.note)
+    out = Output("hub keys rotate", output, quiet, verbose)
+    done = keys.rotate(hub_paths(data, out), out.note)
     out.note(f"{done.before[:14]} signs no more, {done.after[:14]} does")
     out.result(done.after, dataclasses.asdict(done))
