@@ -21,7 +21,7 @@ from sealoshub.registry.transfer import BlobState, BlobTransfer, Manner, Stopped
 from sealoshub.registry.upload import Repository, blob_exists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sealoshub.registry.client import Client
     from sealoshub.registry.image import Descriptor, Manifest, Pending
@@ -190,12 +190,14 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     client.ping()
     if journal is not None:
         journal.sweep()
-    push_.send_blobs(todo)
+    done = push_.find(image, wanted)
+    if done is None:
+        push_.send_blobs(todo)
+        for manifest in image.manifests[:-1]:
+            push_.send_manifest(image, manifest, None)
     root = image.root.descriptor
-    for manifest in image.manifests[:-1]:
-        push_.send_manifest(image, manifest, None)
     for tag in wanted or (None,):
-        push_.send_manifest(image, image.root, tag)
+        push_.send_manifest(image, image.root, tag, known=done is not None and tag in done)
     result = PushResult(
         f"{reference.host}/{reference.repository}@{root.digest}",
         root.digest,
@@ -276,20 +278,52 @@ class _Push:
         self.tell(BlobProgress(blob.digest, blob.descriptor.media_type, state, done, blob.size))
 
     def _send_blob(self, blob: Blob, stop: threading.Event) -> None:
-        report = partial(self._report, blob)
-        transfer = BlobTransfer(self.repository, blob, stop, report, self._manner)
+        transfer = self._transfer(blob, stop)
         if transfer.run() is BlobState.DONE:
             with self._lock:
                 self.uploaded += blob.size - transfer.inherited
 
+    def _transfer(self, blob: Blob, stop: threading.Event) -> BlobTransfer:
+        report = partial(self._report, blob)
+        return BlobTransfer(self.repository, blob, stop, report, self._manner)
+
     # ------------------------------------------------------------------ manifests
 
-    def send_manifest(self, image: ImageSource, manifest: Manifest, tag: str | None) -> None:
-        """Put *manifest*, heal the registry once if it misses something, and look back."""
+    def find(self, image: ImageSource, tags: Sequence[str]) -> Collection[str | None] | None:
+        """Look for the whole image: a registry that has a manifest has what it needs.
+
+        Returns:
+            Tags that are known to lead to it (None: it has been found by its digest); None if it is
+            not there, or if only compression will tell what it is called.
+        """
+        if image.pending:
+            return None
+        root = image.root.descriptor
+        by_tag = tags[:1]
+        found = bool(by_tag) and self._stored(by_tag[0], root)
+        if not found and not self._stored(root.digest.text, root):
+            return None
+        for blob in image.blobs:
+            self._transfer(blob, threading.Event()).skip()
+        for manifest in image.manifests[:-1]:
+            self._tell_manifest(manifest.descriptor, None, existed=True)
+        return by_tag if found else (None,)
+
+    def send_manifest(
+        self, image: ImageSource, manifest: Manifest, tag: str | None, *, known: bool = False
+    ) -> None:
+        """Put *manifest*, heal the registry once if it misses something, and look back.
+
+        Args:
+            image: It belongs to it.
+            manifest: What.
+            tag: What to call it, beside its digest.
+            known: It has been found under that name just now.
+        """
         descriptor = manifest.descriptor
         target = tag or descriptor.digest.text
         # Where nothing was sent, most likely nothing has to be put either.
-        existed = not self.uploaded and self._stored(target, descriptor)
+        existed = known or (not self.uploaded and self._stored(target, descriptor))
         if not existed:
             answer = self._put(target, manifest)
             if "MANIFEST_BLOB_UNKNOWN" in answer.codes():
@@ -299,11 +333,11 @@ class _Push:
             if answer.status not in {200, 201, 202}:
                 raise failure.from_answer(answer)
             self._verify(target, descriptor)
-        self.tell(
-            ManifestPushed(
-                descriptor.digest, descriptor.media_type, descriptor.size, tag, existed=existed
-            )
-        )
+        self._tell_manifest(descriptor, tag, existed=existed)
+
+    def _tell_manifest(self, descriptor: Descriptor, tag: str | None, *, existed: bool) -> None:
+        digest, kind = descriptor.digest, descriptor.media_type
+        self.tell(ManifestPushed(digest, kind, descriptor.size, tag, existed=existed))
 
     def _put(self, target: str, manifest: Manifest) -> failure.Answer:
         client = self.repository.client

@@ -17,6 +17,7 @@ from sealoshub.registry import realm, upload
 from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.failure import TransientError
 from sealoshub.registry.feed import Feed, StoppedError
+from sealoshub.registry.presence import Presence
 from sealoshub.registry.upload import OffsetError, Session, SessionLostError, TooLargeError
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class Manner:
         throttle: The speed of all together; None: as fast as it goes.
         limit: How much fits into one request.
         journal: Where uploads are written down for the next process; None: nowhere.
+        presence: What is known about which blobs are there.
     """
 
     mount_from: tuple[str, ...] = ()
     throttle: Throttle | None = None
     limit: ChunkLimit = field(default_factory=ChunkLimit)
     journal: Journal | None = None
+    presence: Presence = field(default_factory=Presence)
 
 
 @dataclass(slots=True)
@@ -101,6 +104,18 @@ class BlobTransfer:
         self._feed = Feed(self.blob, self.stop, self.manner.throttle)
         self._sources = list(self.manner.mount_from)
 
+    def skip(self) -> None:
+        """The blob is known to be there: end the upload of a process that died, and report."""
+        self._claim()
+        try:
+            self._inherit()
+            if self._session is not None:
+                upload.cancel(self.repository, self._session)
+                self._set_session(None)
+        finally:
+            self._release()
+        self.report(BlobState.EXISTS, self.blob.size)
+
     def run(self) -> BlobState:
         """Do it.
 
@@ -113,10 +128,7 @@ class BlobTransfer:
             SealosHubError: The registry does not take it.
         """
         client = self.repository.client
-        if self.manner.journal is not None:
-            self._entry = self.manner.journal.claim(
-                client.host, self.repository.name, self.blob.digest, self.blob.size
-            )
+        self._claim()
         try:
             self._inherit()
             try:
@@ -132,14 +144,13 @@ class BlobTransfer:
             raise
         finally:
             self._feed.close()
-            if self._entry is not None:
-                self._entry.close()
+            self._release()
         self.report(state, self.blob.size)
         return state
 
     def _attempt(self) -> BlobState:
         self._feed.check_stop()
-        if upload.blob_exists(self.repository, self.blob.digest):
+        if self._is_there():
             if self._session is not None:
                 # The answer was lost and it is closed, or somebody else was faster and it is open.
                 upload.cancel(self.repository, self._session)
@@ -154,6 +165,15 @@ class BlobTransfer:
                 self._check_source()
                 raise UnavailableError(exc.message, code=exc.code) from exc
             raise TransientError(exc.message, code=exc.code, retry_after=0.0) from exc
+
+    def _is_there(self) -> bool:
+        presence = self.manner.presence
+        if self._session is None and not self._lost and not presence.expects(self.blob.size):
+            return False
+        found = upload.blob_exists(self.repository, self.blob.digest)
+        if not self._began:
+            presence.note(found=found)
+        return found
 
     def _send(self) -> BlobState:
         if self._session is not None and self._sent:
@@ -265,6 +285,16 @@ class BlobTransfer:
         return lambda: self._feed.pieces(start, end, before, after)
 
     # ------------------------------------------------------------------ what the next process needs
+
+    def _claim(self) -> None:
+        if self.manner.journal is not None:
+            self._entry = self.manner.journal.claim(
+                self.repository.client.host, self.repository.name, self.blob.digest, self.blob.size
+            )
+
+    def _release(self) -> None:
+        if self._entry is not None:
+            self._entry.close()
 
     def _inherit(self) -> None:
         """Take up the upload of a process that died."""

@@ -18,6 +18,7 @@ from sealoshub.errors import (
 )
 from sealoshub.reference import Digest, Reference
 from sealoshub.registry.pool import interleave
+from sealoshub.registry.presence import ENOUGH, SMALL
 from sealoshub.registry.push import (
     BlobProgress,
     Event,
@@ -88,15 +89,59 @@ def test_first_push(registry: FakeRegistry, connect: ClientMaker, image: Layout)
 
 
 def test_second_push(registry: FakeRegistry, connect: ClientMaker, image: Layout) -> None:
-    """A second push sends nothing and asks once for each blob and once for the tag."""
+    """A second push asks once for the tag: who has a manifest has what it needs."""
     send(connect(registry.host), image)
     registry.seen.clear()
     result, events = send(connect(registry.host), image)
     assert states(events) == [BlobState.EXISTS] * len(image.blobs)
     assert result.uploaded == 0
+    assert [request.method for request in registry.seen] == ["GET", "HEAD"]
+
+
+def test_push_under_another_tag(
+    registry: FakeRegistry, connect: ClientMaker, image: Layout
+) -> None:
+    """Of an image that is there under another name only the manifest is sent."""
+    send(connect(registry.host), image)
+    registry.seen.clear()
+    result, events = send(connect(registry.host), image, tags=("v2", "v3"))
+    assert states(events) == [BlobState.EXISTS] * len(image.blobs)
+    assert result.tags == ("v1", "v2", "v3")
+    assert registry.count("HEAD", "/blobs/") == 0
+    assert registry.count("PUT") == 2
+    stored = registry.manifests["o/app"]
+    assert stored["v1"] == stored["v2"] == stored["v3"]
+
+
+def test_tag_that_was_moved(
+    registry: FakeRegistry, connect: ClientMaker, image: Layout, tmp_path: Path
+) -> None:
+    """A tag that leads to another image meanwhile is put back without sending a blob."""
+    send(connect(registry.host), image)
+    send(connect(registry.host), oci_layout(tmp_path / "other", seed=1))
+    registry.seen.clear()
+    _, events = send(connect(registry.host), image)
+    assert states(events) == [BlobState.EXISTS] * len(image.blobs)
+    assert registry.manifests["o/app"]["v1"] == registry.manifests["o/app"][image.digest]
+    assert [request.method for request in registry.seen] == ["GET", *["HEAD"] * 3, "PUT", "HEAD"]
+
+
+def test_small_blobs_of_a_new_repository(
+    registry: FakeRegistry, connect: ClientMaker, tmp_path: Path
+) -> None:
+    """After a few blobs that are not there, small ones are sent unasked; large ones never."""
+    image = oci_layout(tmp_path / "many", layers=20)
+    send(connect(registry.host), image, jobs=1)
+    assert_complete(registry, image)
+    assert registry.count("HEAD", "/blobs/") == ENOUGH
+    registry.manifests.clear()
+    registry.seen.clear()
+    send(connect(registry.host), image, jobs=1)
     assert registry.count("HEAD", "/blobs/") == len(image.blobs)
-    assert registry.count("HEAD", "/manifests/") == 1
-    assert {request.method for request in registry.seen} == {"GET", "HEAD"}
+    assert registry.count("POST") == 0
+    large = oci_layout(tmp_path / "large", seed=2, layers=8, layer_bytes=SMALL + 1)
+    send(connect(registry.host), large, jobs=1)
+    assert registry.count("HEAD", "/blobs/") >= len(image.blobs) + 8
 
 
 def test_extra_tags(registry: FakeRegistry, connect: ClientMaker, image: Layout) -> None:
@@ -112,8 +157,11 @@ def test_index(registry: FakeRegistry, connect: ClientMaker, tmp_path: Path) -> 
     image = oci_layout(tmp_path / "multi", platforms=("linux/amd64", "linux/arm64"))
     send(connect(registry.host), image)
     assert_complete(registry, image)
-    order = [r.path.rpartition("/")[2] for r in registry.seen if "manifests" in r.path]
-    puts = list(dict.fromkeys(order))
+    puts = [
+        r.path.rpartition("/")[2]
+        for r in registry.seen
+        if "manifests" in r.path and r.method == "PUT"
+    ]
     assert puts == [*image.manifests.values(), "v1"]
 
 
