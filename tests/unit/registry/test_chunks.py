@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealoshub.errors import ContentRefusedError, UnavailableError
 from sealoshub.reference import Digest, MediaType, Reference
 from sealoshub.registry.chunks import LARGEST, SMALLEST, ChunkLimit
+from sealoshub.registry.connection import FileSlice
 from sealoshub.registry.feed import Feed, StoppedError
-from sealoshub.registry.image import Blob, Descriptor
+from sealoshub.registry.image import Blob, Descriptor, FileRegion
 from sealoshub.registry.journal import Journal
 from sealoshub.registry.push import PushResult, push
 from sealoshub.registry.source import open_image
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from tests.unit.registry.fake_registry import FakeRegistry
 
 UPLOAD: Final = r"/blobs/uploads/id"
+
+
+# A busy machine is no defect.
+CALM: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +224,7 @@ def test_token_is_renewed_before_it_runs_out(
 # ---------------------------------------------------------------- the parts
 
 
+@CALM
 @given(st.integers(1, 1 << 50), st.integers(0, 1 << 30))
 def test_halving_ends(length: int, least: int) -> None:
     """Every refusal makes the next request smaller, until nothing smaller is allowed."""
@@ -281,6 +288,7 @@ def take(feed: Feed, start: int, end: int) -> bytes:
     return b"".join(piece for piece in pieces if isinstance(piece, bytes))
 
 
+@CALM
 @given(st.lists(st.tuples(st.integers(0, len(CONTENT)), st.integers(0, len(CONTENT))), max_size=10))
 def test_feed_gives_any_range(ranges: list[tuple[int, int]]) -> None:
     """Whatever is asked for in whatever order, the bytes are those."""
@@ -302,6 +310,26 @@ def test_feed_reads_once() -> None:
     feed.close()
 
 
+@pytest.mark.parametrize("rate", [None, 8 * 1000])
+def test_feed_of_a_file(tmp_path: Path, rate: int | None) -> None:
+    """Content in a plain file is given out as slices of it, which the kernel sends."""
+    file = tmp_path / "content"
+    file.write_bytes(b"head" + CONTENT + b"tail")
+    with file.open("rb") as opened:
+        region = FileRegion(opened.fileno(), 4, len(CONTENT))
+        descriptor = Descriptor(MediaType.OCI_LAYER, Digest.of(CONTENT), len(CONTENT))
+        throttle = None if rate is None else Throttle(rate, sleep=lambda _seconds: None)
+        feed = Feed(Blob(descriptor, lambda: region), threading.Event(), throttle)
+        for start, end in ((0, 5000), (5000, 10_240), (100, 100), (9000, 10_240), (0, 10_240)):
+            found = list(feed.pieces(start, end, lambda _at: None, lambda _at: None))
+            slices = [piece for piece in found if isinstance(piece, FileSlice)]
+            assert len(slices) == len(found)
+            parts = [os.pread(opened.fileno(), each.size, each.start) for each in slices]
+            assert b"".join(parts) == CONTENT[start:end]
+            assert rate is None or all(each.size <= 1024 for each in slices)
+        feed.close()
+
+
 def test_feed_stops() -> None:
     """Who is stopped gives out nothing more."""
     stop = threading.Event()
@@ -311,6 +339,7 @@ def test_feed_stops() -> None:
         next(pieces)
 
 
+@CALM
 @given(st.text(st.sampled_from("0123456789-bytes= ,x٣")))
 def test_range(text: str) -> None:
     """No text proves an offset but a range from 0, in plain digits."""
@@ -318,6 +347,7 @@ def test_range(text: str) -> None:
     assert found is None or (found > 1 and text.strip(" \t").endswith(f"0-{text.split('-')[1]}"))
 
 
+@CALM
 @given(st.integers(1, 10**17), st.sampled_from(["", "bytes="]))
 def test_good_range(end: int, prefix: str) -> None:
     """A range from 0 to the last byte proves one byte more than its end."""
