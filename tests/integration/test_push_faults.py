@@ -185,6 +185,15 @@ def test_learned_limit_is_kept(bench: Bench) -> None:
     assert_complete(bench.pusher, bench.stored, bench.image, bench.folder / "pulled")
 
 
+def test_nowhere_to_write(bench: Bench) -> None:
+    """Without a folder to write in, a push says so to whoever wants details, and goes on."""
+    pusher = bench.pusher.with_settings({"XDG_STATE_HOME": "/dev/null"})
+    done = pusher.run("sealoshub", *command(bench.stored, bench.image), expect=0)
+    assert "/dev/null/sealoshub/uploads: Not a directory" in done.stderr
+    words = command(bench.stored, oci_layout(bench.folder / "b", layer_bytes=LARGE, seed=1))
+    assert "/dev/null" not in pusher.run("sealoshub", *words[:-1], expect=0).stderr
+
+
 class Pushing:
     """A push under way, as a program; use it in a `with` block, which ends it if need be."""
 
