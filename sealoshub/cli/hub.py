@@ -41,6 +41,7 @@ user_app = typer.Typer(
     help="Users of this hub.",
 )
 app.add_typer(hub_cluster.app)  # without a name: its commands are ours
+app.add_typer(hub_revoke.app)
 app.add_typer(user_app, name="user")
 app.add_typer(hub_keys.app, name="keys")
 app.add_typer(hub_plugin.app, name="plugin")
