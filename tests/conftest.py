@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pytest_socket import socket_allow_hosts  # type: ignore[import-untyped]  # ships no types
 
 if TYPE_CHECKING:
@@ -37,6 +38,17 @@ _UNSET: Final = frozenset(
     }
 )
 _UNSET_PREFIXES: Final = ("SEALOSHUB_", "XDG_", "REGISTRY_")
+
+
+# How long a property takes says how busy the machine is, and our autouse fixtures hold no state
+# that examples could spoil. In CI a run must not depend on luck: the same examples each time.
+settings.register_profile(
+    "sealoshub",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("sealoshub")
 
 
 def pytest_configure() -> None:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealoshub.credentials import authfile, ledger
@@ -40,7 +40,7 @@ def test_parallel_logins_lose_nothing(tmp_path: Path) -> None:
     assert len(json.loads(file.read_text())["auths"]) == 50
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(), JSON))
 def test_lossless(body: dict[str, object]) -> None:
     """Whatever else the file holds is the same after a change."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealoshub import __version__
@@ -82,7 +82,7 @@ def test_a_store_that_is_damaged_is_one_line(tmp_path: Path) -> None:
     assert "s3cret" not in said
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 @given(verb=st.sampled_from(["get", "store", "erase", "list", "x"]), text=st.binary())
 def test_whatever_is_sent(tmp_path: Path, verb: str, text: bytes) -> None:
     """No input makes the helper fail in another way than the protocol's."""
@@ -91,7 +91,7 @@ def test_whatever_is_sent(tmp_path: Path, verb: str, text: bytes) -> None:
     assert said or code == 0
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 @given(account=st.text(min_size=1), secret=st.text(min_size=1))
 def test_round_trip(tmp_path: Path, account: str, secret: str) -> None:
     """What was stored comes back, whatever characters it has."""

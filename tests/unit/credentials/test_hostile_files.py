@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealoshub import credentials
@@ -41,9 +41,7 @@ FILE: Final = st.fixed_dictionaries(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None
-)
+@settings(max_examples=80)
 @given(body=FILE, name=st.sampled_from(["run", "config", "docker", "dockercfg"]))
 def test_any_file_is_a_credential_or_an_error_of_ours(
     house: House, body: dict[str, object], name: str
