@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
+from sealoshub.imagehub import install
 from tests.unit.hub_api.conftest import RBAC
 
 if TYPE_CHECKING:
@@ -21,13 +20,8 @@ Body = dict[str, Any]
 @pytest.fixture(scope="module")
 def installed(api: Api) -> Api:
     """The API with everything that the hub installs; alice owns `lab`, bob develops in it."""
-    folder = resources.files("sealoshub.imagehub") / "manifests"
-    documents: list[Body] = []
-    for file in sorted(folder.iterdir(), key=lambda one: one.name):
-        if file.name.endswith(".yaml"):
-            documents += [one for one in yaml.safe_load_all(file.read_text("utf-8")) if one]
     first = ("CustomResourceDefinition", "Namespace")
-    for body in sorted(documents, key=lambda one: one["kind"] not in first):
+    for body in sorted(install.manifests(), key=lambda one: one["kind"] not in first):
         resource = api.engine.resources.of_kind(body["apiVersion"], body["kind"])
         assert resource is not None
         base = f"/apis/{body['apiVersion']}" if "/" in body["apiVersion"] else "/api/v1"
