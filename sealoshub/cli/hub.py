@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import hub_cluster, hub_keys, hub_plugin
+from sealoshub.cli import hub_cluster, hub_keys, hub_plugin, hub_revoke
 from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
 from sealoshub.cli.options import OutputOption, QuietOption, VerboseOption
