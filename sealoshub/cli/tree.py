@@ -116,8 +116,10 @@ class _Lazy(MutableMapping[str, Any]):
             command = (typer.main.get_group if is_group else typer.main.get_command)(found)
             command.name = name
             from sealoshub.cli.parameters import ease  # noqa: PLC0415  # not for --help
+            from sealoshub.cli.usage import simplify  # noqa: PLC0415  # as above
 
             ease(command)
+            simplify(command)
             self._loaded[name] = command
         return self._loaded[name]
 

@@ -70,6 +70,26 @@ def test_every_line_of_the_list_is_the_command_s_own() -> None:
     assert [name for name, command in commands.items() if command.hidden] == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (["login"], "login [OPTIONS] HOST"),
+        (["logout"], "logout [OPTIONS] [HOST]"),
+        (["push"], "push [OPTIONS] [SOURCE] REF"),
+        (["apply"], "apply [OPTIONS] [FILE]..."),
+        (["search"], "search [OPTIONS] WORD..."),
+        (["org", "create"], "org create [OPTIONS] ORG"),
+        (["get"], "get [OPTIONS] orgs|repos|images|datapacks [NAME]"),
+    ],
+)
+def test_usage_reads_as_a_manual_page(program: Program, arguments: list[str], usage: str) -> None:
+    """What is needed stands bare, what may be left out in brackets; no Python type is shown."""
+    shown = program(*arguments, "--help").stdout
+    assert shown.startswith(f"Usage: sealoshub {usage}\n")
+    assert "<str>" not in shown
+    assert "list[" not in shown
+
+
 def test_the_lines_of_a_group_are_whole(program: Program) -> None:
     """What a command below another one does is not cut in the middle of a word."""
     for group in ("org", "repo", "token", "hub"):
