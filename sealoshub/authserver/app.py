@@ -100,7 +100,7 @@ class App:
         """Answer a token request if nobody has to be asked for it; else None.
 
         Args:
-            request: A GET.
+            request: A GET, or a POST with its form.
             peer: Address of the other end of the connection.
         """
         if request.path not in _RAW_PATHS or len(request.query) > CACHED_QUERY:
@@ -108,15 +108,22 @@ class App:
         began = time.perf_counter()
         try:
             headers = _Headers(request.headers)
-            question = self._cached_query(request.query)
             login = None
             if headers.authorization is not None:
                 login = parse_authorization(headers.authorization)
+            if request.body is None:
+                question = self._cached_query(request.query)
+            elif login is None:
+                question, login = parse_form(request.body, headers.content_type)
+            else:
+                return None
+            if login is not None:
                 agree(question, login)
             address = peer
             if self._proxies and headers.forwarded:
                 address = client_address(peer, headers.forwarded, self._proxies)
-            caller = Caller(address, question.client or headers.agent[:256])
+            client = question.client or headers.agent[:256]
+            caller = Caller(address, client, request.body is not None)
             answer = self._exchange.recall(question, login, caller)
         except SealosHubError:
             return None  # said by the long way

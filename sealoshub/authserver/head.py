@@ -1,4 +1,4 @@
-"""Read the head of a plain GET, and write the answer to it, without a framework in between.
+"""Read a plain GET or POST, and write the answer to it, without a framework in between.
 
 Strictly: whatever is not exactly of the one form that clients send is left to the real parser,
 which decides what it means. So the two can never disagree about where a request ends.
@@ -14,41 +14,43 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _HEAD: Final = re.compile(
-    rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n"
+    rb"(GET|POST) (/[!-\"$-~]*) HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]{1,64}: ?[\x21-\x7e][\x20-\x7e]*\r\n)+)\r\n"
 )
-# What a body, another protocol or a wait would begin with; and hop-by-hop names that are seldom.
-_OTHER: Final = frozenset(
-    {b"content-length", b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
-)
+_LENGTH: Final = re.compile(rb"[1-9][0-9]{0,5}")
+# What another kind of body, another protocol or a wait would begin with.
+_OTHER: Final = frozenset({b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A GET.
+    """A request.
 
     Args:
         path: As it was sent, without decoding.
         query: Behind the question mark; empty if there is none.
         headers: Names in lower case, as ASGI has them.
         close: Whether the client wants the connection closed.
+        body: Of a POST; None for a GET.
     """
 
     path: bytes
     query: bytes
     headers: list[tuple[bytes, bytes]]
     close: bool
+    body: bytes | None = None
 
 
 def read(data: bytes) -> Head | None:
-    """Return the request if *data* is one whole GET without a body, and nothing else."""
-    found = _HEAD.fullmatch(data)
+    """Return the request if *data* is one whole GET, or POST of known length, and nothing else."""
+    found = _HEAD.match(data)
     if found is None:
         return None
-    path, _, query = found[1].partition(b"?")
+    method, target, lines = found.groups()
     headers = []
     close = False
-    for line in found[2][:-2].split(b"\r\n"):
+    length: bytes | None = None
+    for line in lines[:-2].split(b"\r\n"):
         name, _, value = line.partition(b":")
         name = name.lower()
         value = value.strip()
@@ -59,8 +61,16 @@ def read(data: bytes) -> Head | None:
             if option not in {b"close", b"keep-alive"}:
                 return None
             close = close or option == b"close"
+        elif name == b"content-length":
+            if length is not None or not _LENGTH.fullmatch(value):
+                return None
+            length = value
         headers.append((name, value))
-    return Head(path, query, headers, close)
+    body = data[found.end() :]
+    if (method == b"POST") is not (length is not None) or len(body) != int(length or 0):
+        return None
+    path, _, query = target.partition(b"?")
+    return Head(path, query, headers, close, body if method == b"POST" else None)
 
 
 def ok(body: bytes, headers: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:

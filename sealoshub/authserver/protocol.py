@@ -79,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
         Half of the time of a request would go into tasks and messages between layers.
         """
         recall = self.config.recall
-        if recall is None or not self._idle() or self.flow.write_paused:
+        if recall is None or not self._idle() or self.flow.write_paused or len(data) > MAX_HEAD:
             return False
         request = head.read(data)
         if request is None:

@@ -1,4 +1,4 @@
-"""The reader of plain GETs never disagrees with the real parser."""
+"""The reader of plain requests never disagrees with the real parser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from hypothesis import strategies as st
 from sealoshub.authserver import head
 
 PLAIN = b"GET /token?service=hub HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x/1 (y)\r\n\r\n"
+
+
+POST = (
+    b"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\na=b"
+)
 
 
 class Parsed:
@@ -53,8 +59,8 @@ def agrees(data: bytes) -> bool:
     parsed = Parsed(data)
     target = httptools.parse_url(parsed.url)
     assert parsed.messages == 1
-    assert parsed.body == b""
-    assert parsed.parser.get_method() == b"GET"
+    assert parsed.body == (found.body or b"")
+    assert parsed.parser.get_method() == (b"GET" if found.body is None else b"POST")
     assert parsed.parser.get_http_version() == "1.1"
     assert parsed.keep_alive is not found.close
     assert not parsed.parser.should_upgrade()
@@ -71,6 +77,8 @@ def test_the_heads_of_clients_are_read() -> None:
     assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nconnection: Keep-Alive\r\n\r\n"))
     assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nAuthorization: Basic YTpi  \r\n\r\n"))
+    assert agrees(POST)
+    assert agrees(POST.replace(b"3", b"100").replace(b"a=b", b"\x00" * 100))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,26 @@ def test_the_heads_of_clients_are_read() -> None:
         PLAIN + b"G",
         PLAIN + PLAIN,
         PLAIN.replace(b"GET", b"POST"),
+        POST.replace(b"POST", b"GET"),
+        POST.replace(b"POST", b"PUT"),
+        POST[:-1],
+        POST + b"c",
+        POST + PLAIN,
+        *(
+            POST.replace(b"Content-Length: 3", line)
+            for line in (
+                b"X: 3",
+                b"Content-Length: 03",
+                b"Content-Length: +3",
+                b"Content-Length: 3, 3",
+                b"Content-Length: 3\r\nContent-Length: 3",
+                b"Content-Length: 3\r\nTransfer-Encoding: chunked",
+                b"Content-Length: 2",
+                b"Content-Length: 4",
+                b"Content-Length: 0x3",
+                b"Content-Length: 9999999",
+            )
+        ),
         PLAIN.replace(b"GET", b"get"),
         PLAIN.replace(b"1.1", b"1.0"),
         PLAIN.replace(b"/token", b"http://x/token"),
@@ -119,7 +147,9 @@ _TOKENS = st.sampled_from(
     [b"Host", b"connection", b"Content-Length", b"Transfer-Encoding", b"X-A", b"expect", b"a b"]
 )
 _VALUES = st.one_of(
-    st.sampled_from([b"close", b"keep-alive", b"chunked", b"0", b"x", b"", b" y ", b"a: b"]),
+    st.sampled_from(
+        [b"close", b"keep-alive", b"chunked", b"0", b"1", b"2", b"x", b"", b" y ", b"a: b"]
+    ),
     st.binary(max_size=8),
 )
 _COLONS = st.sampled_from([b":", b": ", b" :", b":  "])
@@ -131,7 +161,7 @@ _COLONS = st.sampled_from([b":", b": ", b" :", b":  "])
     st.lists(
         st.tuples(_TOKENS, st.sampled_from([b":", b": ", b" :", b":  "]), _VALUES), max_size=4
     ),
-    st.sampled_from([b"", b"x", b"\r\n", PLAIN]),
+    st.sampled_from([b"", b"x", b"\r\n", PLAIN, POST]),
 )
 def test_what_is_read_is_what_the_parser_reads(
     method: bytes, target: bytes, headers: list[tuple[bytes, bytes, bytes]], more: bytes

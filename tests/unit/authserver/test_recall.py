@@ -31,9 +31,14 @@ def told(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_second_answer_is_the_first(token_server: RunningServer) -> None:
-    """For every GET of every client, with its own headers; the second costs no question."""
+    """For every request of every client, with its own headers; the second costs no question.
+
+    But for a chunked body, which is left to the real parser.
+    """
     refresh = token_server.get(login=("alice", TOKEN), offline_token="true").json["refresh_token"]
-    files = [file for file in FILES if "\nGET " in file.read_text() and file.stem != "docker-login"]
+    files = [
+        file for file in FILES if file.stem != "docker-login" and "chunked" not in file.read_text()
+    ]
     requests = [raw(file, password, refresh) for file in files for password in (TOKEN, refresh)]
     long_way = [send(token_server, request) for request in requests]
     with pytest.MonkeyPatch.context() as patch:
@@ -43,7 +48,7 @@ def test_the_second_answer_is_the_first(token_server: RunningServer) -> None:
 
         patch.setattr(App, "_token", fail)
         short_way = [send(token_server, request) for request in requests]
-    assert len(requests) > 20
+    assert len(requests) > 50
     for (_, _, before), (status, headers, after) in zip(long_way, short_way, strict=True):
         assert status == 200
         assert headers["cache-control"] == "no-store"
