@@ -99,7 +99,7 @@ def asked_command(arguments: Sequence[str]) -> str:
 
 
 def _fail(error: SealosHubError, arguments: Sequence[str]) -> int:
-    if type(error.__cause__).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+    if _is_help(error.__cause__):
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code
     if asked_format(arguments) in {"json", "ndjson"}:
@@ -113,6 +113,11 @@ def _fail(error: SealosHubError, arguments: Sequence[str]) -> int:
     return error.exit_code
 
 
+def _is_help(exc: BaseException | None) -> bool:
+    """Tell whether a group was called without a command: the message is its whole help."""
+    return type(exc).__name__ == "NoArgsIsHelpError"
+
+
 def _known(exc: BaseException) -> SealosHubError:
     """Translate whatever a command raised into our own tree."""
     import typer  # noqa: PLC0415  # `--version` does without
@@ -124,6 +129,9 @@ def _known(exc: BaseException) -> SealosHubError:
         context = getattr(exc, "ctx", None)
         path = getattr(context, "command_path", "sealoshub")
         message = exc.format_message().strip().rstrip(".")
+        if not _is_help(exc):
+            # On one line, and without the name of pydantic's class.
+            message = " ".join(message.split()).replace("Value error, ", "")
         error = UsageError(message, hint=f"See {path} --help.")
     elif isinstance(exc, KeyboardInterrupt | typer.Abort):
         error = InterruptedByUserError("interrupted")

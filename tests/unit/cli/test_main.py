@@ -96,6 +96,9 @@ def test_the_lines_of_a_group_are_whole(program: Program) -> None:
         listed = program(group, "--help").stdout.partition("Commands:")[2]
         assert listed.strip()
         assert "..." not in listed
+        alone = program(group)
+        assert (alone.exit_code, alone.stdout) == (2, "")
+        assert alone.stderr.count("\n") > 5
 
 
 def _loaded(arguments: list[str]) -> set[str]:
@@ -151,6 +154,8 @@ def test_the_list_of_commands_imports_no_command() -> None:
         (["no-such-command"], "No such command 'no-such-command'"),
         (["logn"], "Did you mean 'login'"),
         (["login"], "Missing argument 'HOST'"),
+        (["get"], "Missing argument 'orgs|repos|images|datapacks'. Choose from: orgs, repos, im"),
+        (["get", "x"], "Invalid value for 'orgs|repos|images|datapacks': 'x' is not one of 'orgs'"),
         (["login", "h.x", "--no-such-option"], "No such option: --no-such-option"),
         (["login", "h.x", "-o", "xml"], "Invalid value for '--output'"),
     ],
