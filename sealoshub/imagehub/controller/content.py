@@ -134,26 +134,36 @@ def reconcile(world: World, registry: Registry, path: str) -> Iterator[tuple[str
         world.held[path] = held
     else:
         world.held.pop(path, None)
+    written: set[str] = set()
     if organization is not None and "deletionTimestamp" not in organization["metadata"]:
-        for tag, digest in held.tags.items():
-            _keep(world, registry, f"{path}:{tag}", digest, images)
+        written = {
+            tag
+            for tag, digest in held.tags.items()
+            if _keep(world, registry, f"{path}:{tag}", digest, images)
+        }
     for image in images:
         if image.tag not in held.tags:
             _forget(world, image)
     yield ("Repository", path)
     for image in images:
-        if not _says(image, presence(image, held)):
+        # What was written comes back as a change of its own.
+        if image.tag not in written and not _says(image, presence(image, held)):
             yield ("Image", image.object_name)
     for note in notes:
-        meta = note["metadata"]
-        with contextlib.suppress(NotFoundError, ConflictError):  # ConflictError: noted again
-            world.cluster.delete(
-                "Lease",
-                str(meta["name"]),
-                names.HUB_NAMESPACE,
-                uid=meta["uid"],
-                resource_version=meta["resourceVersion"],
-            )
+        _remove_note(world, note)
+
+
+def _remove_note(world: World, note: Object) -> None:
+    """Remove what led here, unless it was noted again since it was read."""
+    meta = note["metadata"]
+    with contextlib.suppress(NotFoundError, ConflictError):
+        world.cluster.delete(
+            "Lease",
+            str(meta["name"]),
+            names.HUB_NAMESPACE,
+            uid=meta["uid"],
+            resource_version=meta["resourceVersion"],
+        )
 
 
 def _ask(registry: Registry, path: str, images: Sequence[Picture]) -> Held:
@@ -170,18 +180,18 @@ def _ask(registry: Registry, path: str, images: Sequence[Picture]) -> Held:
 
 def _keep(
     world: World, registry: Registry, name: str, digest: str, images: Sequence[Picture]
-) -> None:
-    """Make the Image of one tag say what the tag names."""
+) -> bool:
+    """Make the Image of one tag say what the tag names; tell whether it did not."""
     same = sorted(
         (image for image in images if image.spec_name == name),
         key=lambda image: image.is_canonical,
     )
     known = same[-1] if same else None
     if known is not None and known.digest == digest:
-        return
+        return False
     facts = registry.describe(name.partition(":")[0], digest)
     if facts is None:
-        return  # gone again
+        return False  # gone again
     manifest = image_from(
         name,
         digest,
@@ -199,7 +209,7 @@ def _keep(
     else:
         written = _written_by_people(current)
         if "digest" in written:
-            return  # whoever pinned it wants this one; Present says whether it is there
+            return False  # whoever pinned it wants this one; Present says whether it is there
         spec = {key: value for key, value in manifest["spec"].items() if key not in written}
         detail = (spec.get("detail") or {}).items()
         spec["detail"] = {key: value for key, value in detail if f"detail.{key}" not in written}
@@ -208,6 +218,8 @@ def _keep(
         world.cluster.apply(manifest, force=True)
     except InvalidInputError as exc:
         _log.warning("there is no Image of %s: %s", name, exc.message)
+        return False
+    return True
 
 
 def _forget(world: World, image: Picture) -> None:
