@@ -112,6 +112,9 @@ class Answer:
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     """Return *text* on one line, without escape sequences, control or invisible characters."""
+    if text.isascii() and text.isprintable():  # nearly always; an image has hundreds of them
+        line = " ".join(text.split())
+        return line if len(line) <= limit else line[: limit - 1] + "…"
     text = _ESCAPE.sub("", text)
     kept = (" " if char.isspace() else char for char in text if _is_shown(char))
     line = " ".join("".join(kept).split())
