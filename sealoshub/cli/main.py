@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -41,6 +42,8 @@ def main() -> None:
         # The most asked question of scripts does not wait for the command tree.
         sys.stdout.write(f"sealoshub {__version__}\n")
         return
+    # What is imported stays: looking through it for garbage again and again costs 10 ms.
+    gc.set_threshold(100_000)
     from sealoshub.cli.tree import app  # noqa: PLC0415  # see above
 
     for stream in (sys.stdout, sys.stderr):

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -130,6 +129,8 @@ def _replace(real: Path, body: dict[str, object]) -> None:
     if old is not None and os.geteuid() not in {0, old.st_uid}:
         raise InvalidInputError(f"{real} belongs to another user; nothing was written")
     content = json.dumps(body, indent="\t", ensure_ascii=False) + "\n"
+    import tempfile  # noqa: PLC0415  # with random and shutil: 5 ms, and few commands write
+
     handle, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +41,8 @@ def require_program(places: Places) -> None:
     Raises:
         HelperMissingError: It is not on `PATH`.
     """
+    import shutil  # noqa: PLC0415  # with all compressions: 3 ms
+
     if shutil.which(vault.PROGRAM, path=places.search_path) is None:
         raise HelperMissingError(
             f"{vault.PROGRAM} is not on PATH, so that no client could use the login",

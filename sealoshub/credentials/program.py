@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -122,6 +121,8 @@ def _call(
 ) -> str | None:
     """Run one verb. None: the helper knows nothing of that server."""
     name = program_name(helper)
+    import shutil  # noqa: PLC0415  # with all compressions: 3 ms
+
     program = shutil.which(name, path=search_path)
     if program is None:
         raise HelperMissingError(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode
 
 from sealoshub.errors import AuthenticationError, DeniedError, SealosHubError, UnavailableError
-from sealoshub.registry import auth, challenge, contact, failure, login, realm
+from sealoshub.registry import auth, challenge, contact, failure, realm
 from sealoshub.registry.contact import Base
 from sealoshub.registry.retry import Retry
 from sealoshub.registry.transport import transport
@@ -220,14 +220,20 @@ class Client:
 
     def login(self, account: str, secret: Secret, *, exchange: bool = True) -> LoginResult:
         """Log in; see :func:`sealoshub.registry.login.login`."""
+        from sealoshub.registry import login  # noqa: PLC0415  # not for a push
+
         return login.login(self, account, secret, exchange=exchange)
 
     def whoami(self) -> dict[str, object] | None:
         """Ask the hub who this is; see :func:`sealoshub.registry.login.whoami`."""
+        from sealoshub.registry import login  # noqa: PLC0415  # not for a push
+
         return login.whoami(self)
 
     def revoke(self) -> bool:
         """End this login at the hub; see :func:`sealoshub.registry.login.revoke`."""
+        from sealoshub.registry import login  # noqa: PLC0415  # not for a push
+
         return login.revoke(self)
 
     def realm(self) -> Realm | None:
