@@ -183,6 +183,12 @@ class PlainLayer:
         return self._plain.size
 
     @property
+    def is_known(self) -> bool:
+        """Whether the digest is known, or at least remembered."""
+        cache = self._workshop.cache
+        return self._blob is not None or cache.get(self.digest, self._how.recipe) is not None
+
+    @property
     def is_ready(self) -> bool:
         """Whether the blob can be opened without compressing anything."""
         return self._spool is not None
@@ -274,6 +280,11 @@ class PackedLayer:
         self._source = source
         self._lock = threading.Lock()
         self._blob: Blob | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the digest is known."""
+        return self._blob is not None
 
     @property
     def is_ready(self) -> bool:

@@ -228,6 +228,10 @@ class Pending(Protocol):
         """Bytes before compression."""
 
     @property
+    def is_known(self) -> bool:
+        """Whether :meth:`resolve` has no work to do."""
+
+    @property
     def is_ready(self) -> bool:
         """Whether the blob can be opened as it is; otherwise :meth:`prepare` has work to do."""
 

@@ -11,11 +11,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.errors import ContentRefusedError, InvalidInputError
+from sealoshub.errors import ContentRefusedError, InvalidInputError, SealosHubError
 from sealoshub.reference import Digest, Reference, is_tag
-from sealoshub.registry import failure, pool
+from sealoshub.registry import failure, pool, referrers
 from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.image import MAX_MANIFEST, Blob
+from sealoshub.registry.layout import subject_of
 from sealoshub.registry.throttle import Throttle
 from sealoshub.registry.transfer import BlobState, BlobTransfer, Manner, StoppedError
 from sealoshub.registry.upload import Repository, blob_exists
@@ -198,6 +199,7 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     root = image.root.descriptor
     for tag in wanted or (None,):
         push_.send_manifest(image, image.root, tag, known=done is not None and tag in done)
+    referrers.register(push_.repository, image.manifests)
     result = PushResult(
         f"{reference.host}/{reference.repository}@{root.digest}",
         root.digest,
@@ -264,11 +266,14 @@ class _Push:
         if not there:
             # If its digest was only remembered, it may be another one.
             blob = pending.prepare(watch)
-        self.tell(Compressing(pending.digest, pending.size, pending.size, blob.digest, blob.size))
+        self._tell_compressed(pending, blob)
         if there:
             self._report(blob, BlobState.EXISTS, blob.size)
         else:
             self._send_blob(blob, stop)
+
+    def _tell_compressed(self, pending: Pending, blob: Blob) -> None:
+        self.tell(Compressing(pending.digest, pending.size, pending.size, blob.digest, blob.size))
 
     def _exists(self, blob: Blob) -> bool:
         retry = self.repository.client.retry
@@ -294,15 +299,18 @@ class _Push:
 
         Returns:
             Tags that are known to lead to it (None: it has been found by its digest); None if it is
-            not there, or if only compression will tell what it is called.
+            not there, if only compression will tell what it is called, or if something refers to
+            it: a signature may be newer than what it is about.
         """
-        if image.pending:
+        if not image.is_known or any(subject_of(each.document) for each in image.manifests[:-1]):
             return None
         root = image.root.descriptor
         by_tag = tags[:1]
         found = bool(by_tag) and self._stored(by_tag[0], root)
         if not found and not self._stored(root.digest.text, root):
             return None
+        for pending in image.pending:
+            self._tell_compressed(pending, pending.resolve())
         for blob in image.blobs:
             self._transfer(blob, threading.Event()).skip()
         for manifest in image.manifests[:-1]:
@@ -326,12 +334,12 @@ class _Push:
         existed = known or (not self.uploaded and self._stored(target, descriptor))
         if not existed:
             answer = self._put(target, manifest)
-            if "MANIFEST_BLOB_UNKNOWN" in answer.codes():
+            if _is_refused(answer):
                 # It said it had them: a replica behind, a garbage collection meanwhile.
                 self._heal(image, manifest)
                 answer = self._put(target, manifest)
             if answer.status not in {200, 201, 202}:
-                raise failure.from_answer(answer)
+                raise _refusal(answer, manifest)
             self._verify(target, descriptor)
         self._tell_manifest(descriptor, tag, existed=existed)
 
@@ -341,16 +349,23 @@ class _Push:
 
     def _put(self, target: str, manifest: Manifest) -> failure.Answer:
         client = self.repository.client
-        return client.retry.run(
-            lambda: client.request(
+
+        def put() -> failure.Answer:
+            answer = client.request(
                 "PUT",
                 self.repository.path(f"manifests/{target}"),
-                expect={200, 201, 202, 400, 404},
+                expect={200, 201, 202, 400, 404, 500},
                 scopes=self.repository.scopes,
                 headers={"Content-Type": manifest.descriptor.media_type},
                 body=manifest.content,
             )
-        )
+            # distribution answers 500 to a foreign layer from an address that it does not allow,
+            # and would do so for as long as the retries last.
+            if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and not _is_refused(answer):
+                raise failure.from_answer(answer)
+            return answer
+
+        return client.retry.run(put)
 
     def _heal(self, image: ImageSource, manifest: Manifest) -> None:
         listed = {blob.digest for blob in manifest.blobs}
@@ -404,3 +419,24 @@ class _Push:
                 limit=MAX_MANIFEST + 1,
             )
         )
+
+
+def _is_refused(answer: failure.Answer) -> bool:
+    return "MANIFEST_BLOB_UNKNOWN" in answer.codes()
+
+
+def _refusal(answer: failure.Answer, manifest: Manifest) -> SealosHubError:
+    """Say why a manifest was not taken."""
+    error = failure.from_answer(answer)
+    if any(layer.is_foreign for layer in manifest.layers):
+        return ContentRefusedError(
+            error.message,
+            hint="The image has layers that are distributed elsewhere; the registry's operator"
+            " decides from where it may be (validation.manifests.urls of distribution).",
+            code=error.code,
+        )
+    return (
+        ContentRefusedError(error.message, hint=error.hint, code=error.code)
+        if (answer.status == HTTPStatus.INTERNAL_SERVER_ERROR)
+        else error
+    )

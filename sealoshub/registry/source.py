@@ -112,6 +112,11 @@ class ImageSource:
         manifests = sum(len(manifest.content) for manifest in self.manifests)
         return manifests + sum(blob.size for blob in self.blobs)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether every digest is known, or at least remembered, without any work."""
+        return all(pending.is_known for pending in self.pending)
+
     def complete(self) -> None:
         """Compress what is still pending, so that every digest is known.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from sealoshub.errors import ContentRefusedError
 from sealoshub.reference import Reference
 from sealoshub.registry.client import Client
 from sealoshub.registry.expand import Expanded, compression_of
@@ -24,6 +25,8 @@ from sealoshub.registry.source import find_local, open_image
 from tests.images import METADATA, README, oci_layout
 from tests.integration.people import CONTAINERS_CONF
 from tests.unit.registry.fake_engine import FakeEngine
+from tests.unit.registry.test_recompress import everything
+from tests.unit.registry.test_source import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -293,6 +296,38 @@ def test_zstd(bench: Bench) -> None:
     words = ("pull", "--quiet", "--tls-verify=false", f"docker://{bench.target}")
     pulled = bench.keeper.run("buildah", *words, expect=0).stdout.strip()
     assert read_plain(f"containers-storage:{pulled}", bench.keeper) == bench.expected
+
+
+def test_everything_that_goes_along(bench: Bench) -> None:
+    """An index of platforms with an attestation and a signature arrives whole."""
+    path = everything(Builder(bench.folder / "layout"), with_foreign=False)
+    with Client(bench.host, None, plain_http=True) as client, open_image(path) as image:
+        for uploaded in (True, False):
+            result = push(client, image, Reference.parse(bench.target))
+            assert bool(result.uploaded) is uploaded
+        signature = image.manifests[0].descriptor.digest
+        for manifest in image.manifests:
+            name = f"{bench.target.removesuffix(':v1')}@{manifest.descriptor.digest}"
+            found = bench.keeper.run("crane", "manifest", name, expect=0).stdout
+            assert found.encode() == manifest.content
+        digest = image.root.descriptor.digest.text
+    assert bench.keeper.run("crane", "digest", bench.target, expect=0).stdout.strip() == digest
+    # Neither registry has a referrers API; oras finds what we have listed instead.
+    words = ("oras", "discover", "--plain-http", "--format=json", bench.target)
+    assert signature.text in bench.keeper.run(*words, expect=0).stdout
+
+
+def test_foreign_layer(bench: Bench) -> None:
+    """A layer from elsewhere, which both registries refuse with 500, is not tried for minutes."""
+    path = everything(Builder(bench.folder / "layout"))
+    with (
+        Client(bench.host, None, plain_http=True) as client,
+        open_image(path) as image,
+        pytest.raises(ContentRefusedError) as caught,
+    ):
+        push(client, image, Reference.parse(bench.target))
+    assert caught.value.hint is not None
+    assert "distributed elsewhere" in caught.value.hint
 
 
 def test_running_docker(bench: Bench) -> None:

@@ -92,7 +92,7 @@ def test_second_push(
     env: dict[str, str],
     compressed: list[int],
 ) -> None:
-    """The second push compresses nothing, sends nothing, and asks once for each blob."""
+    """The second push compresses nothing, sends nothing, and asks for the image, not for blobs."""
     target = Reference.parse(f"{registry.host}/org/app:v1")
     with open_image(source, env=env) as image:
         first = push(connect(registry.host), image, target)
@@ -105,10 +105,30 @@ def test_second_push(
     assert compressed == []
     assert (second.digest, second.uploaded) == (first.digest, 0)
     asked = [request.path for request in registry.seen[before:] if "/blobs/" in request.path]
-    assert sorted(asked) == sorted(set(asked))
-    assert len(asked) == 7
+    assert asked == []
     states = [event.state for event in events if isinstance(event, BlobProgress)]
     assert states == [BlobState.EXISTS] * 7
+
+
+def test_another_repository(
+    registry: FakeRegistry,
+    connect: ClientMaker,
+    source: str,
+    env: dict[str, str],
+    compressed: list[int],
+) -> None:
+    """Blobs that are there without their manifest are asked for once each, and not compressed."""
+    target = Reference.parse(f"{registry.host}/org/app:v1")
+    with open_image(source, env=env) as image:
+        push(connect(registry.host), image, target)
+    compressed.clear()
+    registry.manifests.clear()
+    before = len(registry.seen)
+    with open_image(source, env=env) as image:
+        assert push(connect(registry.host), image, target).uploaded == 0
+    assert compressed == []
+    asked = [request.path for request in registry.seen[before:] if "/blobs/" in request.path]
+    assert (len(asked), len(set(asked))) == (7, 7)
 
 
 def test_another_registry(
