@@ -58,7 +58,7 @@ def repositories(client: Client) -> Iterator[str]:
         DeniedError: The user may not see the catalogue.
         SealosHubError: The registry has none, or not now.
     """
-    return _pages(client, "/v2/_catalog", "repositories", CATALOG)
+    return _pages(client, "/v2/_catalog", "repositories", CATALOG, expect={200})
 
 
 def tags(client: Client, name: str, scopes: tuple[str, ...] = ()) -> Iterator[str]:
@@ -70,7 +70,7 @@ def tags(client: Client, name: str, scopes: tuple[str, ...] = ()) -> Iterator[st
         scopes: What the token is for; by default `pull`.
     """
     wanted = scopes or _pull(name)
-    for tag in _pages(client, f"/v2/{name}/tags/list", "tags", wanted):
+    for tag in _pages(client, f"/v2/{name}/tags/list", "tags", wanted, expect={200, 404}):
         if is_tag(tag):
             yield tag
 
@@ -130,7 +130,9 @@ def describe(client: Client, name: str, digest: str) -> Description | None:
     )
 
 
-def _pages(client: Client, path: str, word: str, scopes: tuple[str, ...]) -> Iterator[str]:
+def _pages(
+    client: Client, path: str, word: str, scopes: tuple[str, ...], *, expect: set[int]
+) -> Iterator[str]:
     """Yield page after page; the next one is found by the last name, not by a URL."""
     last = ""
     for _ in range(MAX_PAGES):
@@ -139,7 +141,7 @@ def _pages(client: Client, path: str, word: str, scopes: tuple[str, ...]) -> Ite
             client.request,
             "GET",
             f"{path}?{query}",
-            expect={200, 404},
+            expect=expect,
             scopes=scopes,
             limit=MAX_PAGE,
         )
