@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
 from sealoshub.hub.api import pki
 from sealoshub.imagehub import install
 from sealoshub.imagehub.names import HUB_NAMESPACE
@@ -112,7 +113,8 @@ def test_row_13_no_answer_is_no_denial(
         cluster = stack.enter_context(Cluster.open_kubeconfig(lone_api.kubeconfig))
         wait_until(lambda: _answers(cluster), "the API server")
         install.install(cluster)
-        cluster.create(repository(PUBLIC, private=False))
+        # For a moment its policies may not know the kinds that it serves.
+        wait_until(lambda: _made(cluster), "a repository")
         token, _ = cluster.create_token(HUB_NAMESPACE, "imagehub-auth-server", [], 3600)
         (folder / "token").write_text(token.reveal())
         someone, _ = cluster.create_token(HUB_NAMESPACE, "imagehub-controller", [], 3600)
@@ -151,8 +153,15 @@ def _unknown(login: tuple[str, str]) -> tuple[str, str]:
     return "", f"{head}.{payload}.{'A' * 86}"
 
 
+def _made(cluster: Cluster) -> bool:
+    with contextlib.suppress(UnavailableError, NotFoundError):
+        cluster.create(repository(PUBLIC, private=False))
+        return True
+    return False
+
+
 def _answers(cluster: Cluster) -> bool:
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(SealosHubError):
         cluster.whoami()
         return True
     return False
