@@ -33,6 +33,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,1023}")
 _UNKNOWN: Final = re.compile(r"not known|does not resolve to an image|not an image|no such image")
 _LOGGED: Final = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+UNREADABLE: Final = "STORAGE_UNREADABLE"  # nobody knows whether the image is there
 MAX_SAID: Final = 64 * 1024  # characters of what a program says that are looked at
 
 
@@ -54,7 +55,7 @@ def open_stored_image(
         InvalidInputError: The program failed.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidInputError(f"{name[:80]!r} is not the name of a stored image")
+        raise NotFoundError(f"{name[:80]!r} is not the name of a stored image")
     program, words = _program(env)
     try:
         copy = tempfile.TemporaryDirectory(dir=folder, prefix="sealoshub-")
@@ -91,7 +92,9 @@ def _run(command: list[str], name: str, env: Mapping[str, str]) -> None:
             check=False,
         )
     except OSError as exc:
-        raise InvalidInputError(f"{command[0]} cannot be run: {exc.strerror}") from exc
+        raise InvalidInputError(
+            f"{command[0]} cannot be run: {exc.strerror}", code=UNREADABLE
+        ) from exc
     if done.returncode == 0:
         return
     said = _last_words(done.stderr.decode(errors="replace")[-MAX_SAID:])
@@ -102,7 +105,8 @@ def _run(command: list[str], name: str, env: Mapping[str, str]) -> None:
             hint=f"`{program if program != 'skopeo' else 'buildah'} images` lists what there is.",
         )
     raise InvalidInputError(
-        f"{program} could not read {name!r} from containers-storage ({clean(said, 300)})"
+        f"{program} could not read {name!r} from containers-storage ({clean(said, 300)})",
+        code=UNREADABLE,
     )
 
 

@@ -244,8 +244,10 @@ def find_local(
                 f"{kind}:{reference}", compression=compression, platform=platform, env=env
             )
         except SealosHubError as exc:
-            if isinstance(exc, InvalidInputError) and not isinstance(exc, NotFoundError):
-                raise
+            # A storage that cannot be read (no user namespaces, no right) may not be in use at all.
+            absent = isinstance(exc, NotFoundError) or exc.code == "STORAGE_UNREADABLE"
+            if isinstance(exc, InvalidInputError) and not absent:
+                raise  # it is there, and damaged
             reasons.append(exc.message)
     raise NotFoundError(
         f"there is no local image {reference} ({'; '.join(reasons)})",

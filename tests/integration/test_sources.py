@@ -334,7 +334,7 @@ def test_running_docker(bench: Bench) -> None:
     """What `docker save` streams is pushed; with only a reference docker is asked for it."""
     need("skopeo")
     skopeo_docker_archive(bench)
-    with FakeEngine(bench.folder / "docker.sock") as engine:
+    with FakeEngine() as engine:
         engine.images = {bench.target: (bench.folder / "a.tar").read_bytes()}
         docker = replace(bench, keeper=bench.keeper.with_settings(engine.env))
         first, _ = pushed(docker, f"docker-daemon:{bench.target}")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import socketserver
+import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 
 class FakeEngine:
     """A docker that has some images; a context manager.
-
-    Args:
-        path: Of its socket.
 
     Attributes:
         images: `docker save` streams by name.
@@ -29,19 +25,16 @@ class FakeEngine:
         body: Of an answer with *status*.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
+        # Not in the folder of the test: the path of a unix socket has at most 107 bytes.
+        self._folder = tempfile.TemporaryDirectory(prefix="engine-")
+        self.path = f"{self._folder.name}/docker.sock"
         self.images: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.status: int | None = None
         self.body = b'{"message":"something \\u001b[31mbroke"}'
         self.cut_at: int | None = None
-        # The path of a unix socket has at most 107 bytes, that of a test's folder may have more.
-        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            self._server = _Server(f"/proc/self/fd/{folder}/{path.name}", self)
-        finally:
-            os.close(folder)
+        self._server = _Server(self.path, self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
@@ -62,6 +55,7 @@ class FakeEngine:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._folder.cleanup()
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,9 +33,9 @@ SAVED = SavedImage([NOISE, CLUSTER], [NAME])
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[FakeEngine]:
+def engine() -> Iterator[FakeEngine]:
     """A docker with two images."""
-    with FakeEngine(tmp_path / "docker.sock") as fake:
+    with FakeEngine() as fake:
         fake.images = {NAME: legacy([SAVED]), "sha256:1f": modern(SAVED)}
         yield fake
 
@@ -93,15 +93,18 @@ def test_broken_off(engine: FakeEngine) -> None:
         open_image(f"docker-daemon:{NAME}", env=engine.env)
 
 
-def test_no_http(tmp_path: Path) -> None:
-    """Something else behind the socket is not docker."""
-    folder = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(f"/proc/self/fd/{folder}/s")
-        os.close(folder)
-        with pytest.raises(SealosHubError) as refused:  # nobody listens
-            open_image("docker-daemon:x", env={"DOCKER_HOST": f"unix://{tmp_path}/s"})
-        assert refused.value.exit_code == 5
+def test_nobody_listens() -> None:
+    """A socket that docker left behind is no docker."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/s")
+        with pytest.raises(NotFoundError, match="no docker is running"):
+            open_image("docker-daemon:x", env={"DOCKER_HOST": f"unix://{folder}/s"})
+
+
+def test_path_that_is_too_long(tmp_path: Path) -> None:
+    """A path that no socket can have is told in words."""
+    with pytest.raises(SealosHubError, match="too long"):
+        open_image("docker-daemon:x", env={"DOCKER_HOST": f"unix://{tmp_path}/{'x' * 100}"})
 
 
 def test_no_docker(tmp_path: Path) -> None:
@@ -139,3 +142,19 @@ def test_find_local(engine: FakeEngine) -> None:
         assert image.names == (NAME,)
     with pytest.raises(NotFoundError, match=r"buildah, podman, skopeo is installed.*docker has no"):
         find_local("hub.example.com/org/other:v1", env=engine.env | {"PATH": "/nowhere"})
+    # A name that containers-storage cannot have is looked for in docker all the same.
+    with pytest.raises(NotFoundError, match=r"is not the name.*docker has no image"):
+        find_local("[::1]:5000/org/other:v1", env=engine.env)
+
+
+def test_find_local_behind_a_storage_that_cannot_be_read(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    """A buildah that cannot work here does not hide docker, and is named if docker has nothing."""
+    program = tmp_path / "buildah"
+    program.write_text("#!/bin/sh\necho 'no user namespaces' >&2\nexit 125\n")
+    program.chmod(0o755)
+    env = engine.env | {"PATH": str(tmp_path)}
+    find_local(NAME, env=env).close()
+    with pytest.raises(NotFoundError, match=r"no user namespaces.*docker has no image"):
+        find_local("hub.example.com/org/other:v1", env=env)
