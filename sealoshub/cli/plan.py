@@ -9,7 +9,6 @@ from sealoshub.cli.output import size
 from sealoshub.registry.upload import Repository, blob_exists
 
 if TYPE_CHECKING:
-    from sealoshub.cli.output import Output
     from sealoshub.reference import Reference
     from sealoshub.registry.client import Client
     from sealoshub.registry.image import Blob
@@ -24,10 +23,10 @@ class Fate(StrEnum):
     SEND = "send"
 
 
-def show(
-    client: Client, image: ImageSource, target: Reference, mounts: tuple[str, ...], out: Output
-) -> None:
-    """Ask the registry for every blob of *image*, send none, and print what would be done.
+def make(
+    client: Client, image: ImageSource, target: Reference, mounts: tuple[str, ...]
+) -> tuple[str, dict[str, object]]:
+    """Ask the registry for every blob of *image*, send none, and say what would be done.
 
     Layers that a push would compress are compressed for it, because only then there is a digest
     to ask for; what they become is remembered, so the push itself need not do it again if the
@@ -38,7 +37,9 @@ def show(
         image: What would be pushed.
         target: Where to.
         mounts: Repositories of the same registry that have the blobs.
-        out: Where to show it.
+
+    Returns:
+        The plan for a person, and for a program.
 
     Raises:
         DeniedError: The user may not push there; so the real push would fail too.
@@ -59,21 +60,18 @@ def show(
     sent, mounted = (sum(what is each for _, what in plan) for each in (Fate.SEND, Fate.MOUNT))
     tail = f"; {mounted} would be mounted" if mounted else ""
     lines.append(f"{sent} of {len(plan)} blobs would be sent to {target}, {size(todo)}{tail}")
-    out.result(
-        "\n".join(lines),
-        {
-            "dry_run": True,
-            "reference": str(target),
-            "digest": image.root.descriptor.digest.text,
-            "blobs": [
-                {
-                    "digest": blob.digest.text,
-                    "size": blob.size,
-                    "exists": what is Fate.EXISTS,
-                    "action": what,
-                }
-                for blob, what in plan
-            ],
-            "bytes": todo,
-        },
-    )
+    return "\n".join(lines), {
+        "dry_run": True,
+        "reference": str(target),
+        "digest": image.root.descriptor.digest.text,
+        "blobs": [
+            {
+                "digest": blob.digest.text,
+                "size": blob.size,
+                "exists": what is Fate.EXISTS,
+                "action": what,
+            }
+            for blob, what in plan
+        ],
+        "bytes": todo,
+    }

@@ -162,7 +162,8 @@ def push(
             from sealoshub.cli import plan  # noqa: PLC0415  # for few pushes
 
             with speaking.client(target) as client:
-                plan.show(client, image, target, mounts, out)
+                text, planned = plan.make(client, image, target, mounts)
+            _show(out, watcher, planned, text)
             return
         uploaded = None
         if cr_option is not CrOption.ONLY:
@@ -283,7 +284,7 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
         watcher.close()
 
 
-def _show(out: Output, watcher: Watcher, data: dict[str, object]) -> None:
+def _show(out: Output, watcher: Watcher, data: dict[str, object], text: str | None = None) -> None:
     from sealoshub.cli.progress import JsonLines  # noqa: PLC0415  # not for --help
 
     if isinstance(watcher, JsonLines):

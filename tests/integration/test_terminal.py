@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.integration.hub import Hub
     from tests.integration.people import Person
 
-PATIENCE: Final = 20.0  # seconds
+PATIENCE: Final = 60.0  # seconds; more than anything takes on a machine that is busy
 PROMPT: Final = "Password or token: "
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 INTERRUPTED: Final = 130

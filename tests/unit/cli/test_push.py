@@ -146,6 +146,8 @@ def test_dry_run_sends_nothing(run: Program, registry: FakeRegistry, layout: Lay
     run("push", layout.path, target)
     result = run("push", layout.path, target, "--dry-run", "-o", "json")
     assert json.loads(result.stdout)["data"]["bytes"] == 0
+    events = run("push", layout.path, target, "--dry-run", "-o", "ndjson").stdout.splitlines()
+    assert [json.loads(line)["event"] for line in events] == ["result"]
 
 
 def test_the_stored_login_is_used(run: Program, layout: Layout) -> None:
