@@ -215,8 +215,8 @@ class BlobTransfer:
                 if not self.manner.limit.refused(length, session.least):
                     raise
                 continue
-            except OffsetError as exc:
-                offset, session = self._set_right(exc, offset)
+            except (OffsetError, SessionLostError) as exc:
+                offset, session = self._set_right(exc, session, offset)
             else:
                 offset = chunk.stop
                 self._proven = max(self._proven, offset)
@@ -249,11 +249,22 @@ class BlobTransfer:
             self._proven = max(self._proven, proven[0])
         return proven
 
-    def _set_right(self, exc: OffsetError, offset: int) -> tuple[int, Session]:
-        proven = self._ask(exc.session)
-        if proven is None or proven[0] == offset:
-            upload.cancel(self.repository, exc.session)  # it is there, and of no use
-            raise SessionLostError(exc.message) from exc
+    def _set_right(
+        self, exc: OffsetError | SessionLostError, session: Session, offset: int
+    ) -> tuple[int, Session]:
+        """Ask where the upload is, after the registry did not take what it was sent.
+
+        Raises:
+            SessionLostError: It does not say, or says what it has just denied.
+        """
+        if isinstance(exc, OffsetError):
+            session = exc.session
+        proven = self._ask(session) if self._sent and self._may_resume else None
+        denied = isinstance(exc, OffsetError) and proven is not None and proven[0] == offset
+        if proven is None or denied:
+            if isinstance(exc, OffsetError):
+                upload.cancel(self.repository, session)  # it is there, and of no use
+            raise SessionLostError(exc.message, code=exc.code) from exc
         self._lost += 1  # a registry whose answers contradict each other is given up, too
         if self._lost >= MAX_LOST:
             raise UnavailableError(exc.message) from exc

@@ -19,7 +19,7 @@ from tests.integration import faults
 from tests.integration.cutting_proxy import CuttingProxy, Rule
 from tests.integration.faults import CUT, LARGE, LAYER, LIMIT, Case
 from tests.integration.people import SEALOSHUB
-from tests.integration.servers.process import wait_until
+from tests.integration.servers.process import free_port, wait_until
 from tests.integration.servers.registry import RegistryServer
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ def server(
 ) -> Iterator[RegistryServer]:
     """Run each registry, for this module alone: a test kills it."""
     folder = memory_folder / f"{registry_binary.name}-faults"
-    with RegistryServer(registry_binary, folder, server_env) as found:
+    port = free_port()
+    # As most run: without a secret, so that after a start it does not know its own signatures.
+    settings = {"http": {"addr": f"localhost:{port}"}}
+    with RegistryServer(registry_binary, folder, server_env, port=port, settings=settings) as found:
         yield found
 
 
@@ -339,7 +342,9 @@ def test_token_refused_in_the_middle(hub: Hub, image: Layout, unique: str, tmp_p
         assert_cost(faults.EXPIRED, proxy, image, new=is_new(hub.registry_binary))
         assert [rule for rule in rules if not rule.used] == [], "no token was refused"
         assert [seen.status for seen in proxy.seen].count(400) == 0
-        assert proxy.count("GET", "/uploads/") == 2, "the status was asked once more"
+        # 2.8 is asked for the upload by its bare address as well.
+        asked = 2 if is_new(hub.registry_binary) else 3
+        assert proxy.count("GET", "/uploads/") == asked, "once more after the refusal"
     assert_clean(alice, done.stdout, done.stderr)
     login(alice, hub.host)
     assert_complete(alice, f"{hub.host}/{unique}/app:v1", image, tmp_path / "pulled")

@@ -167,6 +167,21 @@ def test_offset_is_set_right(
     assert begun[:4] == [0, 300_000, 300_000, there]
 
 
+def test_signature_of_an_earlier_start(
+    registry: FakeRegistry, connect: ClientMaker, large: Layout
+) -> None:
+    """A registry that does not know its own signature any more knows the bare address."""
+    registry.faults += [
+        Fault("PATCH", UPLOAD, skip=2, status=404),
+        Fault("GET", UPLOAD + r"\d+\?_state", status=404),
+    ]
+    send(connect(registry.host), large, chunk_size=300_000)
+    assert_complete(registry, large)
+    assert registry.count("POST") == len(large.blobs)
+    # The third begins where the second ended, so the registry only has to confirm it.
+    assert [first for first, _ in chunks(registry)] == [0, 300_000, 600_000, 600_000, 900_000]
+
+
 def test_endless_contradiction_ends(
     registry: FakeRegistry, connect: ClientMaker, large: Layout
 ) -> None:
