@@ -21,7 +21,7 @@ from sealoshub.registry.image import MAX_MANIFEST, parse_object
 from sealoshub.registry.layout import REF_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from sealoshub.reference import Digest
@@ -86,11 +86,18 @@ class LayoutFolder:
         except OSError as exc:
             raise disk_error(path, exc) from exc
 
-    def add(self, image: Descriptor, name: str | None, full_name: str | None) -> None:
+    def add(
+        self,
+        image: Descriptor,
+        referrers: Iterable[Descriptor],
+        name: str | None,
+        full_name: str | None,
+    ) -> None:
         """List *image* in `index.json`, which makes it complete.
 
         Args:
             image: The manifest or index, written before.
+            referrers: What refers to it and is written too; listed without a name.
             name: What the user calls it; None: its tag.
             full_name: `host/org/repo:tag` it comes from; None if it has no tag.
 
@@ -103,6 +110,8 @@ class LayoutFolder:
                 index = self._index()
                 listed = index["manifests"]
                 assert isinstance(listed, list)  # noqa: S101  # _index has looked
+                for referrer in referrers:
+                    listed = with_entry(listed, referrer, None, None)
                 index["manifests"] = with_entry(listed, image, name, full_name)
                 write_file(self.root / "index.json", plain_json(index))
         except OSError as exc:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from sealoshub.registry.target import Target
     from sealoshub.registry.transfer import BlobState
 
+STAGING: Final = ".{}.partial"  # the hidden directory beside an archive
+
 
 def pull(  # noqa: PLR0913  # one keyword per option of the command line
     client: Client,
@@ -83,7 +85,7 @@ def pull(  # noqa: PLR0913  # one keyword per option of the command line
         folder = LayoutFolder(target.path)
         folder.prepare()
         pull_.into(folder)
-        folder.add(image.root.descriptor, target.name, _full_name(reference))
+        folder.add(image.root.descriptor, image.referrers, target.name, _full_name(reference))
     else:
         pull_.archive(target)
     root = image.root.descriptor
@@ -192,11 +194,15 @@ class _Pull:
         try:
             tar = archive_writer.TarWriter(descriptor)
             if target.kind is Kind.OCI_ARCHIVE:
-                root = self._image.root.descriptor
-                index = index_of(with_entry([], root, target.name, name))
+                entries: list[dict[str, object]] = []
+                for referrer in self._image.referrers:
+                    entries = with_entry(entries, referrer, None, None)
+                entries = with_entry(entries, self._image.root.descriptor, target.name, name)
                 digests = [manifest.descriptor.digest for manifest in self._image.manifests]
                 digests += [blob.digest for blob in self._image.blobs]
-                archive_writer.write_layout(tar, plain_json(index), digests, folder.blob)
+                archive_writer.write_layout(
+                    tar, plain_json(index_of(entries)), digests, folder.blob
+                )
             else:
                 tags = [each for each in (target.name or name,) if each is not None]
                 archive_writer.write_docker(tar, self._image.root, folder.blob, tags)
@@ -205,16 +211,13 @@ class _Pull:
             os.close(descriptor)
 
 
-STAGING: Final = ".{}.partial"
-
-
 @contextlib.contextmanager
 def _staging(target: Path) -> Iterator[Path]:
     """Make the hidden directory beside an archive, for one process at a time.
 
     Raises:
-        InvalidInputError: The archive cannot lie there, or another pull writes it.
-        DiskError: It cannot be made.
+        InvalidInputError: The archive cannot lie there.
+        SealosHubError: Another pull writes it, or the directory cannot be made.
     """
     if target.is_dir():
         raise InvalidInputError(f"{target}: is a directory", hint="Name a file in it.")
@@ -222,19 +225,38 @@ def _staging(target: Path) -> Iterator[Path]:
         raise NotFoundError(f"{target.parent}: there is no such directory")
     staging = target.with_name(STAGING.format(target.name))
     try:
-        staging.mkdir(exist_ok=True)
-        descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = _lock(staging)
+    except BlockingIOError as exc:
+        raise SealosHubError(
+            f"another pull writes {target}", code="IN_USE", hint="Wait until it is done."
+        ) from exc
     except OSError as exc:
         raise disk_error(staging, exc) from exc
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise SealosHubError(
-                f"another pull writes {target}", code="IN_USE", hint="Wait until it is done."
-            ) from exc
         yield staging
     finally:
+        os.close(descriptor)
+
+
+def _lock(folder: Path) -> int:
+    """Make *folder*, lock it, and return the descriptor that holds the lock.
+
+    Raises:
+        BlockingIOError: Another process has it.
+        OSError: It cannot be made.
+    """
+    while True:
+        folder.mkdir(exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), folder.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass  # the pull that had it has removed it meanwhile
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES
-from sealoshub.registry import remote, walk
+from sealoshub.registry import referring, remote, walk
 from sealoshub.registry.image import MAX_MANIFEST
 from sealoshub.registry.layout import narrow
 
@@ -25,11 +25,13 @@ class RemoteImage:
         source: Where it is.
         manifests: Children before parents; the last is the image.
         blobs: Distinct, without foreign layers.
+        referrers: Those of *manifests* that belong to the image without being listed by it.
     """
 
     source: Remote
     manifests: tuple[Manifest, ...]
     blobs: tuple[Descriptor, ...]
+    referrers: tuple[Descriptor, ...] = ()
 
     @property
     def root(self) -> Manifest:
@@ -58,7 +60,8 @@ def resolve(
     Args:
         source: The repository of *reference*.
         reference: Tag or digest; without either `latest`.
-        platform: Take the one image of an index that fits; None: all of it.
+        platform: Take the one image of an index that fits; None: all of it, with signatures and
+            whatever else refers to it.
         strict: An image that is not in an index must be for *platform* too.
 
     Raises:
@@ -80,7 +83,11 @@ def resolve(
     if platform is not None and (strict or descriptor.media_type in INDEX_TYPES):
         descriptor = narrow(name, descriptor, platform, fetch)
     manifests = walk.collect(name, descriptor, fetch)
-    return RemoteImage(source, manifests, walk.distinct(name, manifests))
+    if platform is not None:
+        return RemoteImage(source, manifests, walk.distinct(name, manifests))
+    others, referrers = referring.find(source, name, manifests, fetch)
+    manifests = (*others, *manifests)
+    return RemoteImage(source, manifests, walk.distinct(name, manifests), referrers)
 
 
 def small_blob(source: Remote, descriptor: Descriptor) -> bytes:

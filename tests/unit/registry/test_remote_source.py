@@ -145,7 +145,7 @@ def test_a_source_that_lies(
     with pytest.raises((InvalidInputError, ContentRefusedError)):
         copy(connect, f"{registry.host}/o/app:v1", f"{other.host}/o/app:v1")
     assert digest not in other.blobs.get("o/app", {})
-    assert "o/app" not in other.manifests
+    assert not other.manifests.get("o/app")
 
 
 def test_a_source_that_goes_away(
@@ -161,7 +161,7 @@ def test_a_source_that_goes_away(
     with pytest.raises(UnavailableError):
         copy(connect, f"{registry.host}/o/app:v1", f"{other.host}/o/app:v1")
     assert not other.uploads
-    assert "o/app" not in other.manifests
+    assert not other.manifests.get("o/app")
 
 
 def test_no_other_compression(registry: FakeRegistry, connect: ClientMaker) -> None:
