@@ -11,10 +11,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools unit integration test check demo bench docs format clean
+.PHONY: help venv tools unit integration test check demo bench bench-auth docs format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.test ## Make .venv with the package and what its tests need
 
@@ -62,7 +62,10 @@ demo: venv ## Show a whole hub at work, on this machine
 	@$(BIN)/python tests/demo.py
 
 bench: tools ## Measure speed and memory against stock clients
-	$(PYTEST) -p no:xdist --timeout 1800 tests/benchmarks
+	$(PYTEST) -n 0 --timeout 1800 tests/benchmarks
+
+bench-auth: tools ## Measure what a token costs (needs wrk: apt-get install wrk)
+	$(PYTEST) -n 0 --timeout 1800 tests/benchmarks/test_auth.py
 
 docs: venv ## Write the references, and check the documentation
 	@$(BIN)/python tests/tools/cli_reference.py

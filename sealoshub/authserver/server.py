@@ -233,6 +233,7 @@ class TokenServer:
                 self.metrics_address = sockets.metrics[0].getsockname()[:2]
                 metrics = Serving(self._metrics, sockets.metrics)
                 await stack.enter_async_context(metrics.running())
+                _log.info("serving metrics on %s:%s", *self.metrics_address)
             self._metrics.row.put("sealoshub_workers", 1)
             _log.info("serving tokens on %s:%s", *self.address)
             self.started.set()

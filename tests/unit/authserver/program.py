@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
+import re
 import subprocess
 import sys
 import threading
@@ -31,14 +31,6 @@ _PROGRAM = (
 )
 
 
-def free_port() -> int:
-    """Return a port that nobody has now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
     """Wait until *condition* holds."""
     deadline = time.monotonic() + seconds
@@ -61,11 +53,10 @@ class Program:
         keys.ensure(folder / "keys")
         (folder / "own-token").write_text(OWN_TOKEN)
         self.folder = folder
-        self.port = free_port()
-        self.metrics_port = free_port()
+        self.port = self.metrics_port = 0
         self.config: dict[str, Any] = {
-            "listen": f"localhost:{self.port}",
-            "metrics_listen": f"localhost:{self.metrics_port}",
+            "listen": "localhost:0",
+            "metrics_listen": "localhost:0",
             "keys_dir": "keys",
             "api": {"server": fake.url, "token_file": "own-token"},
             "plugins": [{"name": "kubernetes"}],
@@ -81,7 +72,10 @@ class Program:
         )
 
     def __enter__(self) -> Self:
-        wait_for(self.ready, f"the token server:\n{self.stderr()}")
+        wait_for(lambda: "serving tokens" in self.stderr(), "the token server to start")
+        self.port = self._port_of("tokens")
+        self.metrics_port = self._port_of("metrics")
+        wait_for(self.ready, "the token server to be ready")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,6 +87,12 @@ class Program:
             self.process.kill()
             self.process.wait()
         self._errors.close()
+
+    def _port_of(self, what: str) -> int:
+        """Return the free port that it took; a port chosen before could be taken meanwhile."""
+        found = re.search(rf"serving {what} on \S+?:(\d+)$", self.stderr(), re.MULTILINE)
+        assert found is not None, self.stderr()
+        return int(found[1])
 
     def write(self) -> None:
         """Write the configuration."""

@@ -1,0 +1,345 @@
+"""What a token costs: CPU of the token server and of a real API server, and how long it takes.
+
+The times on the clock are those of a load generator on the same machine. The CPU for each request
+is what to trust, and its ratio to a bare signature what to compare between machines.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.benchmarks import wrk
+from tests.integration.servers.process import wait_until
+from tests.integration.test_way_through import ACCEPTED, organization, token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from tests.integration.hub import Hub
+    from tests.integration.people import Person
+
+    Publish = Callable[[str, Sequence[dict[str, Any]]], None]
+
+CONNECTIONS: Final = (1, 8, 32, 64)
+COLD: Final = 60  # credentials that nobody has seen before
+SIGNATURES: Final = 5000
+WATCHED: Final = (10, 1_000, 100_000)
+MICRO: Final = 1e6
+OK: Final = 200
+
+
+@dataclass
+class Case:
+    """One way to ask for a token."""
+
+    name: str
+    scope: str
+    headers: dict[str, str] = field(default_factory=dict)
+    form: dict[str, str] | None = None
+
+
+def basic(account: str, password: str) -> dict[str, str]:
+    """Return the header for a password."""
+    return {"authorization": f"Basic {base64.b64encode(f'{account}:{password}'.encode()).decode()}"}
+
+
+def signature_seconds() -> float:
+    """Return the CPU seconds of one ES256 signature, the least that a token can cost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    content = b"x" * 400
+    best = float("inf")
+    for _ in range(3):
+        began = time.process_time()
+        for _ in range(SIGNATURES):
+            key.sign(content, ec.ECDSA(hashes.SHA256()))
+        best = min(best, (time.process_time() - began) / SIGNATURES)
+    return best
+
+
+@pytest.fixture
+def cases(hub: Hub, unique: str) -> list[Case]:
+    """An organisation with a public and a private repository, and somebody who may push."""
+    robot = hub.robot(f"robot-{unique}")
+    organization(robot, unique)
+    assert hub.kube is not None
+    path = "/apis/imagehub.sealos.io/v1/repositories"
+    body = {
+        "apiVersion": "imagehub.sealos.io/v1",
+        "kind": "Repository",
+        "metadata": {"name": f"{unique}.open"},
+        "spec": {"name": f"{unique}/open", "isPrivate": False},
+    }
+    hub.kube.request("POST", path, body)
+    public, private = f"repository:{unique}/open:pull", f"repository:{unique}/app:pull,push"
+    robot.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    stored = json.loads((robot.home / ".docker" / "config.json").read_text())
+    refresh = stored["auths"][hub.host]["identitytoken"]
+    file = base64.b64encode(robot.kubeconfig.read_bytes()).decode()
+    form = {"grant_type": "refresh_token", "client_id": "docker", "refresh_token": refresh}
+    found = [
+        Case("nobody, a public pull", public),
+        Case("refresh token", private, basic("", refresh)),
+        Case("refresh token by POST", private, form=form),
+        Case("bearer token", private, basic("token", token_of(robot))),
+        Case("kubeconfig with a token", private, basic("token", file)),
+    ]
+    for case in found:
+        wait_until(lambda case=case: granted(hub, case) > 0, f"rights of {case.name}")  # type: ignore[misc]  # mypy knows no defaults of lambdas
+    return found
+
+
+def granted(hub: Hub, case: Case) -> int:
+    """Return how many actions a token of *case* has."""
+    parameters = {"service": "hub", "scope": case.scope}
+    url = f"{hub.auth_url}/token"
+    if case.form is None:
+        answer = httpx.get(url, params=parameters, headers=case.headers)
+    else:
+        answer = httpx.post(url, data={**parameters, **case.form})
+    return len(answer.json().get("scope", ""))
+
+
+def script(case: Case, folder: Path) -> Path | None:
+    """Return the Lua for a POST; None for a GET."""
+    if case.form is None:
+        return None
+    body = urlencode({"service": "hub", "scope": case.scope, **case.form})
+    file = folder / "post.lua"
+    file.write_text(
+        'wrk.method = "POST"\n'
+        'wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"\n'
+        f"wrk.body = {json.dumps(body)}\n"
+    )
+    return file
+
+
+KUBE_HUB: Final = pytest.mark.parametrize(
+    "hub", ["kube-registry-3"], indirect=True, scope="session"
+)
+
+
+@KUBE_HUB
+def test_warm(hub: Hub, cases: list[Case], tmp_path: Path, publish: Publish) -> None:
+    """Everything was asked seconds ago: what a node costs that pulls its next image."""
+    wrk.program()
+    server, api = hub.pids()["auth-server"], api_pid(hub)
+    signature = signature_seconds()
+    rows = []
+    for case in cases:
+        query = f"?service=hub&scope={quote(case.scope, safe=':/,')}" if case.form is None else ""
+        for connections in CONNECTIONS:
+            before = wrk.cpu_seconds(server), wrk.cpu_seconds(api)
+            url = f"{hub.auth_url}/token{query}".replace("localhost", "127.0.0.1")
+            done = wrk.load(url, connections, case.headers, script(case, tmp_path))
+            used = wrk.cpu_seconds(server) - before[0], wrk.cpu_seconds(api) - before[1]
+            assert done.refused == 0, case.name
+            each = used[0] / done.answers
+            rows.append(
+                {
+                    "credential": case.name,
+                    "connections": connections,
+                    "requests/s": round(done.answers / done.seconds),
+                    "p50 ms": round(done.p50, 2),
+                    "p99 ms": round(done.p99, 2),
+                    "CPU µs": round(each * MICRO),
+                    "requests per CPU second": round(1 / each),
+                    "in signatures": round(each / signature, 1),
+                    "API server CPU µs": round(used[1] / done.answers * MICRO),
+                }
+            )
+    rows.append(
+        dict.fromkeys(rows[0], "")
+        | {"credential": "a bare signature"}
+        | {"CPU µs": round(signature * MICRO), "requests per CPU second": round(1 / signature)}
+        | {"in signatures": 1.0}
+    )
+    publish("auth-warm", rows)
+
+
+def api_pid(hub: Hub) -> int:
+    """Return the process of the real API server."""
+    assert hub.kube is not None
+    return hub.kube._server.pid
+
+
+@KUBE_HUB
+def test_cold(hub: Hub, cases: list[Case], unique: str, publish: Publish) -> None:
+    """Nothing was ever asked: the first pull of somebody, and his first of another repository."""
+    assert hub.kube is not None
+    signature = signature_seconds()
+    known = next(case for case in cases if case.name == "bearer token")
+    certificates = [hub.kube.issue_kubeconfig(f"u{n}-{unique}") for n in range(COLD)]
+    accounts = [hub.robot(f"cold-{n}-{unique}") for n in range(COLD // 4)]
+    scope = f"repository:{unique}/app:pull,push"
+    logins = [_refresh(hub, account) for account in accounts]
+    time.sleep(61)  # until nothing of these logins is remembered
+    questions: dict[str, list[tuple[str, Mapping[str, str]]]] = {
+        "known user, new repository": [
+            (f"repository:{unique}/r{n}:pull,push", known.headers) for n in range(COLD)
+        ],
+        "new refresh token": [(scope, basic("", login)) for login in logins],
+        "new bearer token": [(scope, basic("token", token_of(one))) for one in accounts],
+        "new kubeconfig with a certificate": [
+            (scope, basic("", base64.b64encode(file.read_bytes()).decode()))
+            for file in certificates
+        ],
+    }
+    server, api = hub.pids()["auth-server"], api_pid(hub)
+    rows = []
+    for name, asked in questions.items():
+        before = wrk.cpu_seconds(server), wrk.cpu_seconds(api)
+        with httpx.Client(base_url=hub.auth_url) as client, ThreadPoolExecutor(4) as pool:
+
+            def ask(
+                question: tuple[str, Mapping[str, str]], client: httpx.Client = client
+            ) -> float:
+                began = time.perf_counter()
+                parameters = {"service": "hub", "scope": question[0]}
+                answer = client.get("/token", params=parameters, headers=question[1])
+                assert answer.status_code == OK, answer.text
+                return time.perf_counter() - began
+
+            taken = sorted(pool.map(ask, asked))
+        used = wrk.cpu_seconds(server) - before[0], wrk.cpu_seconds(api) - before[1]
+        rows.append(
+            {
+                "question": name,
+                "requests": len(asked),
+                "p50 ms": round(taken[len(taken) // 2] * 1000, 1),
+                "CPU µs": round(used[0] / len(asked) * MICRO),
+                "in signatures": round(used[0] / len(asked) / signature),
+                "API server CPU µs": round(used[1] / len(asked) * MICRO),
+            }
+        )
+    publish("auth-cold", rows)
+
+
+def _refresh(hub: Hub, robot: Person) -> str:
+    robot.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    stored = json.loads((robot.home / ".docker" / "config.json").read_text())
+    token: str = stored["auths"][hub.host]["identitytoken"]
+    return token
+
+
+_MIXED: Final = """\
+local count = 0
+local statuses = {{}}
+local logins = {{ {logins} }}
+request = function()
+  count = count + 1
+  local kind = count % 5
+  local path = "/token?service=hub&scope=repository:{organization}/"
+  if kind == 0 then return wrk.format("GET", path .. "open:pull") end
+  if kind == 1 then
+    local wrong = "Bearer shr_" .. string.format("%043d", count)
+    return wrk.format("GET", path .. "app:pull", {{ authorization = wrong }})
+  end
+  local login = {{ authorization = logins[count % #logins + 1] }}
+  if kind == 2 then
+    return wrk.format("GET", path .. "r" .. math.random(5000) .. ":pull,push", login)
+  end
+  return wrk.format("GET", path .. "app:pull,push", login)
+end
+response = function(status)
+  local file = io.open("{file}", "a")
+  file:write(status .. "\\n")
+  file:close()
+end
+"""
+
+
+@KUBE_HUB
+def test_soak(hub: Hub, cases: list[Case], unique: str, tmp_path: Path, publish: Publish) -> None:
+    """Mixed load for as long as SOAK_SECONDS says (default: a minute) does not fill the memory."""
+    pid = hub.pids()["auth-server"]
+    file = tmp_path / "statuses"
+    logins = ", ".join(json.dumps(case.headers["authorization"]) for case in cases if case.headers)
+    mixed = tmp_path / "mixed.lua"
+    mixed.write_text(_MIXED.format(logins=logins, organization=unique, file=file))
+    seconds = int(os.environ.get("SOAK_SECONDS", "60"))
+    url = hub.auth_url.replace("localhost", "127.0.0.1")
+    resident, statuses = [], Counter[str]()
+    for _ in range(3):
+        wrk.load(url, 8, {}, mixed, seconds // 3)
+        resident.append(wrk.resident(pid))
+        statuses += Counter(file.read_text().split())
+        file.unlink()
+    rows = [
+        {
+            "seconds": seconds,
+            "answers": f"{statuses.total():,}",
+            "by status": ", ".join(f"{key}: {count:,}" for key, count in sorted(statuses.items())),
+            "memory, MB": f"{resident[0] / 1e6:.0f} → {resident[-1] / 1e6:.0f}",
+        }
+    ]
+    assert set(statuses) <= {"200", "401", "429"}, statuses
+    assert resident[-1] < resident[0] * 1.15
+    publish("auth-soak", rows)
+
+
+_DECIDE: Final = """\
+import json, sys, time
+from pathlib import Path
+from sealoshub.authplugin import ANONYMOUS, Scope
+from sealoshub.authplugin.kubernetes import Kubernetes
+from sealoshub.authplugin.kubernetes_identity import Options
+from sealoshub.kube.review import ApiServer
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+plugin = Kubernetes(ApiServer("http://localhost:1"), Options(("hub",)))
+before = resident()
+for number in range(int(sys.argv[1])):
+    name = f"organization{number // 10}/repository{number}"
+    spec = {"name": name, "isPrivate": False}
+    plugin._public._apply("ADDED", {"metadata": {"name": name.replace("/", ".")}, "spec": spec})
+plugin._public._proved = float("inf")
+scope = Scope("repository", name, frozenset({"pull"}))
+best = float("inf")
+for _ in range(5):
+    began = time.process_time()
+    for _ in range(20_000):
+        assert plugin.recall_authorize(ANONYMOUS, scope).actions
+    best = min(best, (time.process_time() - began) / 20_000)
+print(json.dumps([best, resident() - before, resident()]))
+"""
+
+
+def test_watched(publish: Publish) -> None:
+    """A decision costs the same however many repositories there are; their names cost memory."""
+    rows = []
+    for count in WATCHED:
+        done = subprocess.run(
+            [sys.executable, "-c", _DECIDE, str(count)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=dict(os.environ),
+        )
+        seconds, grown, resident = json.loads(done.stdout)
+        rows.append(
+            {
+                "public repositories": f"{count:,}",
+                "decision, CPU µs": round(seconds * MICRO, 1),
+                "more memory, MB": round(grown / 1e6, 1),
+                "resident, MB": round(resident / 1e6, 1),
+            }
+        )
+    publish("auth-watched", rows)
