@@ -290,4 +290,4 @@ def _show(out: Output, watcher: Watcher, data: dict[str, object], text: str | No
     if isinstance(watcher, JsonLines):
         watcher.result(data)
     else:
-        out.result(None, data)
+        out.result(text, data)
