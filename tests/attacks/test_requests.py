@@ -92,6 +92,48 @@ def test_row_12_names_that_are_none(stranger: Client, cast: Cast, name: str) -> 
     assert broken.status == 400
 
 
+_HEAD: Final = b"POST /token HTTP/1.1\r\nhost: hub\r\n"
+_LOGIN: Final = b"Basic YWxpY2U6d29uZGVy"
+
+
+AMBIGUOUS: Final = {
+    "two kinds of length": _HEAD
+    + b"content-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nG",
+    "two lengths": _HEAD + b"content-length: 6\r\ncontent-length: 7\r\n\r\nabcdefg",
+    "an unknown coding": _HEAD + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunked, but not last": _HEAD + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "a length with a sign": _HEAD + b"content-length: +5\r\n\r\nabcde",
+    "a space before the colon": _HEAD + b"authorization : " + _LOGIN + b"\r\n\r\n",
+    "a folded header": _HEAD + b"x: a\r\n authorization: " + _LOGIN + b"\r\n\r\n",
+    "a bare carriage return": _HEAD + b"x: a\rauthorization: " + _LOGIN + b"\r\n\r\n",
+    "two credentials": _HEAD
+    + b"authorization: "
+    + _LOGIN
+    + b"\r\nauthorization: "
+    + _LOGIN
+    + b"\r\n\r\n",
+    "a NUL in the path": b"GET /token\0?service=hub HTTP/1.1\r\nhost: hub\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", AMBIGUOUS)
+def test_requests_that_two_servers_would_read_differently(target: Target, kind: str) -> None:
+    """Nothing can be hidden from a proxy in front: what is ambiguous is 400."""
+    with socket.create_connection(("127.0.0.1", target.port), timeout=SLOW_SECONDS) as opened:
+        opened.sendall(AMBIGUOUS[kind])
+        assert opened.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_token_for_the_registry_is_no_credential(stranger: Client, cast: Cast) -> None:
+    """Whoever got hold of an access token cannot make another, a login, or anything of it."""
+    scope = f"repository:{cast.private}:pull"
+    token = stranger.get(scope, login=cast.alice.login).json["token"]
+    bearer = {"authorization": f"Bearer {token}"}
+    assert stranger.get(scope, headers=bearer).status == 401
+    assert stranger.get(scope, login=("", token), offline_token="true").status == 401
+    assert stranger.request("GET", "/v1/whoami", headers=bearer).status == 401
+
+
 # ---------------------------------------------------------------------- row 17
 def deep(levels: int) -> str:
     """Return YAML that is *levels* deep."""
