@@ -33,7 +33,6 @@ _COMMANDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,1023}")
 _UNKNOWN: Final = re.compile(r"not known|does not resolve to an image|not an image|no such image")
 _LOGGED: Final = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
-UNREADABLE: Final = "STORAGE_UNREADABLE"  # nobody knows whether the image is there
 MAX_SAID: Final = 64 * 1024  # characters of what a program says that are looked at
 
 
@@ -93,7 +92,8 @@ def _run(command: list[str], name: str, env: Mapping[str, str]) -> None:
         )
     except OSError as exc:
         raise InvalidInputError(
-            f"{command[0]} cannot be run: {exc.strerror}", code=UNREADABLE
+            f"{command[0]} cannot be run: {exc.strerror}",
+            code="STORAGE_UNREADABLE",
         ) from exc
     if done.returncode == 0:
         return
@@ -106,7 +106,7 @@ def _run(command: list[str], name: str, env: Mapping[str, str]) -> None:
         )
     raise InvalidInputError(
         f"{program} could not read {name!r} from containers-storage ({clean(said, 300)})",
-        code=UNREADABLE,
+        code="STORAGE_UNREADABLE",
     )
 
 
