@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+BENCH_RUNS ?= 5
+BENCH_ONLY ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools unit integration test check demo bench bench-auth docs format clean
+.PHONY: help venv tools unit integration test check demo bench bench-auth bench-push docs format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,10 +64,15 @@ demo: venv ## Show a whole hub at work, on this machine
 	@$(BIN)/python tests/demo.py
 
 bench: tools ## Measure speed and memory against stock clients
-	$(PYTEST) -n 0 --timeout 1800 tests/benchmarks
+	$(PYTEST) -n 0 --timeout 3600 tests/benchmarks
 
 bench-auth: tools ## Measure what a token costs (needs wrk: apt-get install wrk)
 	$(PYTEST) -n 0 --timeout 1800 tests/benchmarks/test_auth.py
+
+# BENCH_RUNS=1 is a quick look; BENCH_ONLY is a regular expression for the cases.
+bench-push: tools ## Measure pushes against crane, oras, regctl and skopeo (about 15 minutes)
+	BENCH_RUNS=$(BENCH_RUNS) BENCH_ONLY='$(BENCH_ONLY)' \
+	  $(PYTEST) -n 0 --timeout 3600 -s tests/benchmarks/test_push.py
 
 docs: venv ## Write the references, and check the documentation
 	@$(BIN)/python tests/tools/cli_reference.py

@@ -27,7 +27,11 @@ def publish() -> Callable[[str, Sequence[dict[str, Any]]], None]:
     """
 
     def write(name: str, rows: Sequence[dict[str, Any]]) -> None:
-        machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+        machine = {
+            "cores": os.cpu_count(),
+            "load": os.getloadavg()[0],
+            "python": platform.python_version(),
+        }
         folder = DOCS / "benchmarks"
         folder.mkdir(exist_ok=True)
         content = {"machine": machine, "rows": list(rows)}

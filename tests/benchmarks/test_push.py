@@ -1,0 +1,275 @@
+"""How fast images are pushed, beside the clients that everybody uses.
+
+Same source, same registry, in turns. `BENCH_RUNS` (5) is the number of rounds. `BENCH_ONLY` is a
+regular expression for the names of cases; of the others the table keeps what it says.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import itertools
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.benchmarks.contestants import CONTESTANTS, OURS, Contestant, Cost, run
+from tests.images import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, REF_NAME, layer_tar
+from tests.integration.people import SEALOSHUB
+from tests.integration.servers.registry import RegistryServer
+from tests.real_servers import need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+RESULT: Final = Path(__file__).parents[2] / "docs" / "explanation" / "benchmarks" / "push.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something to push.
+
+    Args:
+        name: For people.
+        layers: How many.
+        size: Bytes of each, before compression.
+        again: The image has been pushed before, by the same client to the same repository.
+        archive: From a docker archive with uncompressed layers; otherwise from an OCI layout.
+    """
+
+    name: str
+    layers: int
+    size: int
+    again: bool = False
+    archive: bool = False
+
+
+CASES: Final = (
+    Case("one layer of 1 GiB", 1, 1024 * MIB),
+    Case("8 layers of 32 MiB", 8, 32 * MIB),
+    Case("100 layers of 64 KiB", 100, 64 * KIB),
+    Case("second push of 100 layers", 100, 64 * KIB, again=True),
+    Case("docker archive, 4 layers of 64 MiB", 4, 64 * MIB, archive=True),
+    Case("second push of the archive", 4, 64 * MIB, again=True, archive=True),
+)
+REGISTRIES: Final = {"2.8": "docker-registry", "3": "registry"}
+ENV: Final[Mapping[str, str]] = dict(os.environ)  # before `clean_environment`
+RUNS: Final = int(ENV.get("BENCH_RUNS", "5"))
+ONLY: Final = re.compile(ENV.get("BENCH_ONLY", ""))
+
+
+@pytest.fixture(scope="module")
+def folder(memory_folder: Path) -> Iterator[Path]:
+    """Return a folder in memory: disks are not what is measured."""
+    made = memory_folder / "bench"
+    made.mkdir()
+    yield made
+    shutil.rmtree(made)
+
+
+def test_push(folder: Path, publish: Callable[[str, Sequence[dict[str, Any]]], None]) -> None:
+    """Push every case with every client, round after round; the fastest is the measure."""
+    programs = {each.name: need(each.name) for each in CONTESTANTS if each.name != OURS}
+    programs[OURS] = SEALOSHUB
+    rows: list[dict[str, Any]] = []
+    for case in CASES:
+        if not ONLY.search(case.name):
+            rows += earlier(case)
+            continue
+        source = folder / "source"
+        if case.archive:
+            write_archive(source, case)
+        else:
+            write_layout(source, case)
+        for version, binary in REGISTRIES.items():
+            costs = measure(case, source, need(binary), programs, folder)
+            rows.append(row(case, version, costs))
+            print(json.dumps(rows[-1], indent=2))  # noqa: T201  # a long benchmark says how far it is
+        shutil.rmtree(source)
+    publish("push", rows)
+
+
+def earlier(case: Case) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run."""
+    if not RESULT.exists():
+        return []
+    known: list[dict[str, Any]] = json.loads(RESULT.read_text())["rows"]
+    return [row for row in known if row["case"] == case.name]
+
+
+def measure(
+    case: Case, source: Path, binary: Path, programs: Mapping[str, Path], folder: Path
+) -> dict[str, list[Cost]]:
+    """Return what the rounds cost each client that can push *case*; a first round warms up."""
+    contestants = [each for each in CONTESTANTS if each.archive or not case.archive]
+    costs: dict[str, list[Cost]] = {each.name: [] for each in contestants}
+    numbers = itertools.count()
+    for turn in range(RUNS + 1):
+        # Every round begins with another client: who comes first finds a colder machine.
+        shift = turn % len(contestants)
+        for each in [*contestants[shift:], *contestants[:shift]]:
+            place = folder / f"run-{next(numbers)}"
+            cost = one_push(each, programs[each.name], case, source, binary, place)
+            shutil.rmtree(place)
+            if turn:
+                costs[each.name].append(cost)
+    return costs
+
+
+def one_push(  # noqa: PLR0913, PLR0917  # what differs from run to run
+    contestant: Contestant, program: Path, case: Case, source: Path, binary: Path, place: Path
+) -> Cost:
+    """Push to a registry that has nothing, from a home folder that has nothing."""
+    home = place / "home"
+    (home / "run").mkdir(parents=True)
+    env = {
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PATH": ENV.get("PATH", os.defpath),
+        "TMPDIR": str(home),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+    }
+    with RegistryServer(binary, place / "registry", {"PATH": env["PATH"]}) as registry:
+        values = {
+            "layout": str(source),
+            "archive": str(source / "image.tar"),
+            "host": registry.host,
+            "reference": f"{registry.host}/bench/image:v1",
+        }
+        if contestant.prepare:
+            run(program, contestant.prepare, values, env)
+        words = contestant.archive if case.archive else contestant.layout
+        cost = run(program, words, values, env)
+        return run(program, words, values, env) if case.again else cost
+
+
+def row(case: Case, version: str, costs: Mapping[str, Sequence[Cost]]) -> dict[str, Any]:
+    """Return a row of the table: medians of each client, and our ratios to the fastest.
+
+    A ratio is the median of the rounds' ratios: what slows a whole round does not count.
+    """
+    middle = statistics.median
+    walls = {name: middle(cost.wall for cost in known) for name, known in costs.items()}
+    peers = [name for name in costs if name != OURS]
+    fastest = min(peers, key=lambda name: walls[name])
+    rounds = list(zip(costs[OURS], costs[fastest], strict=True))
+    return {
+        "case": case.name,
+        "registry": version,
+        **{each.name: _shown(costs.get(each.name)) for each in CONTESTANTS},
+        "ratio": f"{middle(our.wall / their.wall for our, their in rounds):.2f} ({fastest})",
+    }
+
+
+def _shown(costs: Sequence[Cost] | None) -> str:
+    if not costs:
+        return "-"
+    wall = statistics.median(cost.wall for cost in costs)
+    cpu = statistics.median(cost.cpu for cost in costs)
+    memory = max(cost.memory for cost in costs)
+    return f"{wall:.2f} s, {cpu:.2f} s, {memory / MIB:.0f} MiB"
+
+
+# ---------------------------------------------------------------- sources
+
+
+def write_layout(path: Path, case: Case) -> None:
+    """Write an OCI layout whose layers are gzip files that hold random bytes."""
+    blobs = path / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    chance = random.Random(case.name)  # noqa: S311  # content, no secret
+    layers = [_layer(blobs, case.size, chance) for _ in range(case.layers)]
+    config = _blob(
+        blobs,
+        {
+            "os": "linux",
+            "architecture": "amd64",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+        },
+        CONFIG_TYPE,
+    )
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": config,
+        "layers": layers,
+    }
+    top = _blob(blobs, manifest, MANIFEST_TYPE) | {"annotations": {REF_NAME: "v1"}}
+    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+
+
+def _layer(blobs: Path, size: int, chance: random.Random) -> dict[str, Any]:
+    """Write a layer block by block; level 0 keeps its size and the time short."""
+    draft = blobs / "draft"
+    with draft.open("wb") as raw, gzip.GzipFile("", "wb", 0, raw, 0) as file:
+        for start in range(0, size, MIB):
+            file.write(chance.randbytes(min(MIB, size - start)))
+    with draft.open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    length = draft.stat().st_size
+    draft.rename(blobs / digest)
+    return {"mediaType": LAYER_TYPE, "digest": f"sha256:{digest}", "size": length}
+
+
+def _blob(blobs: Path, document: Mapping[str, Any], media_type: str) -> dict[str, Any]:
+    content = json.dumps(document).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    (blobs / digest).write_bytes(content)
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+
+
+def write_archive(path: Path, case: Case) -> None:
+    """Write a docker archive as `docker save` did: uncompressed layers of text."""
+    path.mkdir()
+    chance = random.Random(case.name)  # noqa: S311  # content, no secret
+    words = [chance.randbytes(chance.randint(2, 9)).hex() for _ in range(5000)]
+    text = " ".join(chance.choices(words, k=4 * MIB // 10)).encode()
+    entries = []
+    with tarfile.open(path / "image.tar", "w") as tar:
+        digests = []
+        for number in range(case.layers):
+            layer = _text_layer(text, case.size, number)
+            digests.append(f"sha256:{hashlib.sha256(layer).hexdigest()}")
+            entries.append(f"{number:064x}/layer.tar")
+            _member(tar, entries[-1], layer)
+        config = json.dumps(
+            {
+                "os": "linux",
+                "architecture": "amd64",
+                "config": {},
+                "rootfs": {"type": "layers", "diff_ids": digests},
+            }
+        ).encode()
+        name = f"{hashlib.sha256(config).hexdigest()}.json"
+        _member(tar, name, config)
+        manifest = [{"Config": name, "RepoTags": ["bench/image:v1"], "Layers": entries}]
+        _member(tar, "manifest.json", json.dumps(manifest).encode())
+
+
+def _text_layer(text: bytes, size: int, number: int) -> bytes:
+    """Return a layer; repeats are farther apart than any compressor of layers looks back."""
+    start = number * 1000
+    content = b"".join(
+        text[start + turn :] + text[: start + turn] for turn in range(size // len(text) + 1)
+    )[:size]
+    return layer_tar({f"data/{number}": content})
+
+
+def _member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
