@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.integration.hub import Hub
     from tests.integration.people import Person
 
-SECONDS: Final = 30.0  # it takes one or two; the machine may be busy
+SECONDS: Final = 90.0  # it takes one or two; the machine may be busy
 NAMES: Final = ("crane", "skopeo", "oras", "regctl", "buildah")
 PRESENT: Final = "jsonpath={.status.conditions[?(@.type=='Present')].status}"
 
