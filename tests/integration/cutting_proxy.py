@@ -50,7 +50,7 @@ class Rule:
         headers: Of that answer.
         body: Of that answer.
         delay: Seconds between the registry's answer and its passing on.
-        then: Called with the registry's answer in hand, before it is passed on.
+        then: Called when the registry has answered, or closed, before the client learns of it.
         spoil: Replace the token by one that the registry refuses, as if it had run out.
 
     Attributes:
@@ -291,9 +291,14 @@ class _Connection(socketserver.BaseRequestHandler):
                 pass
 
     def _pass_answer(self, seen: Seen, rule: Rule) -> bool:
-        head = _head(self.answers)
-        while head and head[0].split(b" ", 2)[1] == b"100":
+        try:
             head = _head(self.answers)
+            while head and head[0].split(b" ", 2)[1] == b"100":
+                head = _head(self.answers)
+        except OSError:
+            head = []
+        if rule.then is not None:
+            rule.then()
         if not head:
             raise _BrokenError
         status = int(head[0].split(b" ", 2)[1])
@@ -302,8 +307,6 @@ class _Connection(socketserver.BaseRequestHandler):
         if rule.lose:
             raise _BrokenError
         rule.release.wait(rule.delay)
-        if rule.then is not None:
-            rule.then()
         stop = rule.cut_answer_at
         if rule.hold_answer is not None:
             stop = sum(map(len, head)) + rule.hold_answer
@@ -315,7 +318,7 @@ class _Connection(socketserver.BaseRequestHandler):
         if rule.hold_answer is not None:
             rule.held.set()
             self._wait(rule)
-        if stop is not None:
+        if stop is not None or seen.body < seen.length:
             raise _BrokenError
         return _field(head, b"connection").lower() != b"close"
 
@@ -328,7 +331,10 @@ class _Connection(socketserver.BaseRequestHandler):
                 raise _BrokenError
             seen.body += len(block)
             if forward:
-                self.up.sendall(block)
+                try:
+                    self.up.sendall(block)
+                except OSError:
+                    return  # the registry has closed, most likely behind an answer
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
