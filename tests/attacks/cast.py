@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.integration.hub import Hub
     from tests.integration.people import Person
 
-READY_SECONDS: Final = 30.0
+READY_SECONDS: Final = 60.0  # it takes one; the machine may be busy
 
 
 @dataclass(frozen=True, slots=True)

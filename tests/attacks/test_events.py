@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.attacks.target import Client
     from tests.integration.hub import Hub
 
-SECONDS: Final = 40.0
+SECONDS: Final = 60.0
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 
 

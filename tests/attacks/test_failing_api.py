@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.integration.hub import Hub
     from tests.integration.servers.kube import KubeApiServer
 
-ANSWER_SECONDS: Final = 10.0  # it gives up after 4.5; the rest is for a machine that is busy
+ANSWER_SECONDS: Final = 15.0  # it gives up after 4.5; the rest is for a machine that is busy
 ORGANIZATION: Final = "town"
 PUBLIC: Final = f"{ORGANIZATION}/square"
 

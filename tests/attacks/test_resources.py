@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.attacks.cast import Actor, Cast
     from tests.attacks.target import Client
 
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 REFUSED: Final = (DeniedError, InvalidInputError)
 
 
