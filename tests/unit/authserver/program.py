@@ -31,7 +31,7 @@ _PROGRAM = (
 )
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Wait until *condition* holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -64,10 +64,11 @@ class Program:
             **changes,
         }
         self.write()
+        self._output = (folder / "stdout").open("w+")
         self._errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, folder / "auth-server.yaml"],
-            stdout=subprocess.DEVNULL,
+            stdout=self._output,
             stderr=self._errors,
         )
 
@@ -87,6 +88,7 @@ class Program:
             self.process.kill()
             self.process.wait()
         self._errors.close()
+        self._output.close()
 
     def _port_of(self, what: str) -> int:
         """Return the free port that it took; a port chosen before could be taken meanwhile."""
@@ -97,6 +99,10 @@ class Program:
     def write(self) -> None:
         """Write the configuration."""
         (self.folder / "auth-server.yaml").write_text(yaml.safe_dump(self.config))
+
+    def stdout(self) -> str:
+        """Return what it wrote."""
+        return (self.folder / "stdout").read_text()
 
     def stderr(self) -> str:
         """Return what it said."""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
+import signal
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import jwt as pyjwt
 import pytest
-import yaml
 
 from sealoshub.authserver import keys
 from sealoshub.errors import InvalidInputError
-from tests.unit.authserver.fake_kubernetes import OWN_TOKEN
 from tests.unit.authserver.pki import Authority
+from tests.unit.authserver.program import OPEN, Program
 from tests.unit.authserver.running import (
     ALICE,
     BOB_TOKEN,
@@ -449,43 +446,9 @@ def test_a_broken_certificate_is_said(serve: Serve, tmp_path: Path) -> None:
 
 def test_the_program_ends_on_sigterm(fake: FakeKubernetes, tmp_path: Path) -> None:
     """It serves, and SIGTERM ends it with 0 and without a traceback."""
-    keys.ensure(tmp_path / "keys")
-    (tmp_path / "own-token").write_text(OWN_TOKEN)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    file = tmp_path / "auth-server.yaml"
-    content = {
-        "listen": f"localhost:{port}",
-        "keys_dir": "keys",
-        "api": {"server": fake.url, "token_file": "own-token"},
-        "plugins": [{"name": "kubernetes"}],
-    }
-    file.write_text(yaml.safe_dump(content))
-    program = (
-        "import sys, pathlib; from sealoshub.authserver.server import run;"
-        "run(pathlib.Path(sys.argv[1]))"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, file],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + 10
-        answered = False
-        while not answered and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
-                answered = True
-        try:
-            path = "/token?service=hub&scope=repository:team/open:pull"
-            connection = http.client.HTTPConnection("localhost", port, timeout=10)
-            connection.request("GET", path)
-            assert connection.getresponse().status in {200, 503}
-            connection.close()
-        finally:
-            process.terminate()
-            out, err = process.communicate(timeout=15)
-    assert (process.returncode, answered) == (0, True)
-    assert "Traceback" not in err
-    assert '"event":"token"' in out or '"event":"refused"' in out
+    with Program(fake, tmp_path / "one", audit="-") as program:
+        assert program.get(OPEN)[0] == 200
+        program.signal(signal.SIGTERM)
+        assert program.process.wait(60) == 0
+    assert "Traceback" not in program.stderr()
+    assert '"event":"token"' in program.stdout()
