@@ -68,10 +68,13 @@ def apply(image: ImageSource, names: list[str], whose: Whose, out: Output) -> li
         fill = creator.filler(cluster)
         done = []
         for manifest in _manifests(image, names, out):
-            kept = without_foreign_words(manifest, _current(cluster, manifest))
+            current = _current(cluster, manifest)
+            kept = without_foreign_words(manifest, current)
             # Forced: what is pushed is a fact, whoever wrote the old digest down.
             result = cluster.apply(fill(kept), field_manager=FIELD_MANAGER, force=True)
-            done.append(Applied(str(result.obj["metadata"]["name"]), result.outcome))
+            # The controller may have seen the content in the registry before we came here.
+            outcome = "created" if _is_new(current) else result.outcome
+            done.append(Applied(str(result.obj["metadata"]["name"]), outcome))
         return done
 
 
@@ -91,6 +94,15 @@ def without_foreign_words(manifest: Object, current: Object | None) -> Object:
     detail = manifest["spec"].get("detail") or {}
     kept = {name: value for name, value in detail.items() if name not in taken & _WORDS}
     return {**manifest, "spec": {**manifest["spec"], "detail": kept}}
+
+
+def _is_new(current: Object | None) -> bool:
+    """Tell whether nobody but the controller had said anything about the image."""
+    if current is None:
+        return True
+    entries = current["metadata"].get("managedFields") or ()
+    spoken = [e.get("manager") for e in entries if "f:spec" in (e.get("fieldsV1") or {})]
+    return bool(spoken) and set(spoken) == {rules.CONTROLLER}
 
 
 def _current(cluster: Cluster, manifest: Object) -> Object | None:

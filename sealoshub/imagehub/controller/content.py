@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sealoshub.imagehub.controller.world import World
     from sealoshub.kube import Object
 
-# Whose facts are those of a push: ours, and those of the command line.
-_FACTUAL: Final = frozenset({kinds.FIELD_MANAGER, "sealoshub"})
+# Whose facts are those of a push: ours, and those of `sealoshub push` (cli/describe.py).
+_FACTUAL: Final = frozenset({kinds.FIELD_MANAGER, "sealoshub-push"})
 
 _log = logging.getLogger("sealoshub.controller")
 

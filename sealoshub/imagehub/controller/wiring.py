@@ -21,7 +21,7 @@ Queue = KeyQueue[Key]
 
 # Seconds between the notice of a push and the look at it. A push by `sealoshub push` applies its
 # own Image within them, and says more about it than the registry can.
-GRACE: Final = 1.0
+GRACE: Final = 2.0
 # Repositories of a sweep that may wait at once: what just changed does not stand behind all others.
 MOST_WAITING: Final = 100
 

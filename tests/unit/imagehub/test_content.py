@@ -216,6 +216,34 @@ def test_a_tag_that_moves_takes_the_facts_along_and_leaves_words_alone(live: Liv
     assert image["spec"]["detail"]["size"] == 1
 
 
+def test_facts_of_an_earlier_push_are_not_a_person(live: Live) -> None:
+    """A tag that `sealoshub push` described follows the content too; a pinned digest stays."""
+    organization(live, "pushed")
+    for tag, manager in (("v1", "sealoshub-push"), ("v2", "kubectl")):
+        image = resource("Image", f"pushed/app:{tag}", digest=V1, detail={"size": 1})
+        live.people.admin.apply(image, field_manager=manager)
+    live.content.untagged.add(V1)
+    live.content.tagged["pushed/app"] = {"v1": V2, "v2": V2}
+    live.tell("pushed/app")
+    until(
+        lambda: live.people.admin.get("Image", "pushed.app.v1")["spec"]["digest"] == V2,
+        "the digest follows",
+    )
+    assert live.people.admin.get("Image", "pushed.app.v1")["spec"]["detail"]["size"] == 7
+    pinned = until(
+        lambda: next(
+            (
+                found
+                for found in [live.people.admin.get("Image", "pushed.app.v2")]
+                if condition(found, "Present").get("reason") == "TagMoved"
+            ),
+            None,
+        ),
+        "the pinned one says that its tag moved",
+    )
+    assert pinned["spec"]["digest"] == V1
+
+
 def test_what_was_deleted_is_removed_or_marked(live: Live) -> None:
     """A sweep removes Images that only the controller made, and marks those of people."""
     organization(live, "ending")
