@@ -112,7 +112,7 @@ class Workshop:
         self.cache = cache
         self.bench = threading.Lock()
         self._folder = folder
-        self._threads = threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
+        self._threads = threads or min(MAX_THREADS, _processors())
         self._pool: ThreadPoolExecutor | None = None
         self._spools: list[Spool] = []
 
@@ -349,6 +349,13 @@ class _Hashed:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _processors() -> int:
+    """Return how many processors this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _blocks(reader: VerifiedReader, size: int, watch: Callable[[int], None]) -> Iterator[bytes]:
