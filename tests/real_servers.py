@@ -41,6 +41,7 @@ _UNIT: Final = Path(__file__).parent / "unit"
 _HUBS: Final = [f"{api}-{registry}" for api in ("embedded", "kube") for registry in _REGISTRIES]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs on real servers, and keep the tests of one kind of cluster on one worker.
 
