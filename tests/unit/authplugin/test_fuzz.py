@@ -30,7 +30,7 @@ from sealoshub.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FEW: Final = settings(max_examples=60, deadline=None)
+FEW: Final = settings(max_examples=60)
 _SCALARS: Final = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
 ANY: Final[st.SearchStrategy[Any]] = st.recursive(
     _SCALARS,

@@ -24,7 +24,7 @@ from sealoshub.authserver.request import (
 )
 from sealoshub.errors import InvalidInputError
 
-FEW: Final = settings(max_examples=60, deadline=None)
+FEW: Final = settings(max_examples=60)
 FORM: Final = "application/x-www-form-urlencoded"
 _SCALARS: Final = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 JSON: Final[st.SearchStrategy[Any]] = st.recursive(

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.cli.quantity import parse_duration, parse_size
 from sealoshub.errors import UsageError
-
-# A busy machine is no defect.
-CALM: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -96,14 +92,12 @@ def test_no_durations(text: str) -> None:
     assert caught.value.hint is not None
 
 
-@CALM
 @given(st.integers(1, 10**9 - 1), st.sampled_from("KMGT"))
 def test_size_and_unit(number: int, unit: str) -> None:
     """A whole number of a unit is exactly that many bytes."""
     assert parse_size(f"{number}{unit}") == number * 1024 ** (1 + "KMGT".index(unit))
 
 
-@CALM
 @given(st.text())
 def test_any_text(text: str) -> None:
     """No text ends in anything but a number or a usage error."""
@@ -113,7 +107,6 @@ def test_any_text(text: str) -> None:
         assert 0.0 <= parse_duration(text) < float("inf")
 
 
-@CALM
 @given(st.integers(0, 10**6), st.integers(0, 59), st.integers(0, 59))
 def test_parts_add_up(hours: int, minutes: int, seconds: int) -> None:
     """`1h30m5s` is the sum of its parts."""

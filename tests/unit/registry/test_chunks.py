@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.errors import ContentRefusedError, UnavailableError
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from tests.unit.registry.fake_registry import FakeRegistry
 
 UPLOAD: Final = r"/blobs/uploads/id"
-
-
-# A busy machine is no defect.
-CALM: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +235,6 @@ def test_token_is_renewed_before_it_runs_out(
 # ---------------------------------------------------------------- the parts
 
 
-@CALM
 @given(st.integers(1, 1 << 50), st.integers(0, 1 << 30))
 def test_halving_ends(length: int, least: int) -> None:
     """Every refusal makes the next request smaller, until nothing smaller is allowed."""
@@ -303,7 +298,6 @@ def take(feed: Feed, start: int, end: int) -> bytes:
     return b"".join(piece for piece in pieces if isinstance(piece, bytes))
 
 
-@CALM
 @given(st.lists(st.tuples(st.integers(0, len(CONTENT)), st.integers(0, len(CONTENT))), max_size=10))
 def test_feed_gives_any_range(ranges: list[tuple[int, int]]) -> None:
     """Whatever is asked for in whatever order, the bytes are those."""
@@ -354,7 +348,6 @@ def test_feed_stops() -> None:
         next(pieces)
 
 
-@CALM
 @given(st.text(st.sampled_from("0123456789-bytes= ,x٣")))
 def test_range(text: str) -> None:
     """No text proves an offset but a range from 0, in plain digits."""
@@ -362,7 +355,6 @@ def test_range(text: str) -> None:
     assert found is None or (found > 1 and text.strip(" \t").endswith(f"0-{text.split('-')[1]}"))
 
 
-@CALM
 @given(st.integers(1, 10**17), st.sampled_from(["", "bytes="]))
 def test_good_range(end: int, prefix: str) -> None:
     """A range from 0 to the last byte proves one byte more than its end."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.errors import InvalidInputError
@@ -39,9 +39,6 @@ from sealoshub.registry.spool import NoRoomError, Spool, spool_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-# A busy machine is no failure.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 CONTENT = b"".join(
     random.Random(number).randbytes(100) * 500  # noqa: S311  # content, no secret
@@ -226,7 +223,6 @@ def expand(packed: bytes, kind: str | None) -> bytes:
     return b"".join(iter(lambda: stream.read(1000), b""))
 
 
-@patient
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=4))
 def test_members(parts: list[bytes]) -> None:
     """Several gzip members, and several Zstandard frames, are one stream."""
@@ -236,7 +232,6 @@ def test_members(parts: list[bytes]) -> None:
     assert expand(b"".join(parts), None) == b"".join(parts)
 
 
-@patient
 @given(st.binary(max_size=200), st.sampled_from(["gzip", "zstd"]))
 def test_garbage(content: bytes, kind: str) -> None:
     """Whatever is unpacked, the end is a stream or one kind of error."""

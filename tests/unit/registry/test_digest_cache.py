@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.reference import Digest
@@ -16,9 +16,6 @@ from sealoshub.registry.digest_cache import DigestCache, Packed, Recipe, open_ca
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# A busy machine is no failure.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LAYER = Digest.of(b"layer")
 RECIPE = Recipe("gzip", 2, "isal 1.9.1", 512)
@@ -100,7 +97,6 @@ def test_foreign(cache: DigestCache, tmp_path: Path, change: dict[str, object]) 
     assert cache.get(LAYER, RECIPE) is None
 
 
-@patient
 @given(st.binary(max_size=100))
 def test_any_content(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """Whatever is in the file, nothing is raised."""

@@ -11,7 +11,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.errors import InvalidInputError, NotFoundError
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
     from sealoshub.registry.image import Blob
     from sealoshub.registry.source import ImageSource
-
-# A busy machine is no failure.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LAYERS = (plain_layer("a"), CLUSTER)
 
@@ -341,7 +338,6 @@ JSON = st.recursive(
 )
 
 
-@patient
 @given(JSON)
 def test_any_manifest(value: object) -> None:
     """Whatever JSON `manifest.json` is, the answer is images or exit code 5."""
@@ -353,7 +349,6 @@ def test_any_manifest(value: object) -> None:
     assert all(image.config for image in images)
 
 
-@patient
 @given(st.binary(max_size=64))
 def test_any_bytes(content: bytes) -> None:
     """Whatever bytes `manifest.json` is, the answer is images or exit code 5."""
@@ -361,7 +356,6 @@ def test_any_bytes(content: bytes) -> None:
         parse_manifest(content, "a")
 
 
-@patient
 @given(st.text(min_size=1, max_size=30))
 def test_any_name(ref: str) -> None:
     """A name means one image, or is exit code 5; its full form is its own full form."""

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.errors import InvalidInputError, NotFoundError
@@ -26,9 +26,6 @@ from tests.unit.registry.test_source import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# A busy machine is no failure.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SAVED = SavedImage([plain_layer("a")])
 
@@ -65,7 +62,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile") / "a.tar"
 
 
-@patient
 @given(
     st.sampled_from(["oci", "legacy", "skopeo", "modern"]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=12))),
@@ -81,7 +77,6 @@ def test_changed_bytes(place: Path, kind: str, changes: list[tuple[float, bytes]
         read_all(str(place))
 
 
-@patient
 @given(st.sampled_from(["oci", "legacy", "skopeo", "modern"]), st.floats(0, 1, exclude_max=True))
 def test_cut_anywhere(place: Path, kind: str, where: float) -> None:
     """An archive that ends early is refused, or had all that is needed before."""
@@ -116,7 +111,6 @@ def header(fields: dict[str, Any]) -> bytes:
     return bytes(block)
 
 
-@patient
 @given(st.lists(FIELDS, min_size=1, max_size=4), st.booleans())
 def test_any_header(place: Path, headers: list[dict[str, Any]], before: bool) -> None:  # noqa: FBT001  # hypothesis passes by position
     """Headers of any type, size and link before or behind an image do no harm."""
@@ -182,7 +176,6 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Builder:
     return Builder(tmp_path_factory.mktemp("index") / "layout")
 
 
-@patient
 @given(st.dictionaries(KEYS, JSON, max_size=4))
 def test_any_index(build: Builder, document: dict[str, object]) -> None:
     """Whatever JSON `index.json` is, it is refused: no blob is there."""
@@ -191,7 +184,6 @@ def test_any_index(build: Builder, document: dict[str, object]) -> None:
         read_all(str(build.path))
 
 
-@patient
 @given(st.dictionaries(KEYS, JSON, max_size=4), st.booleans())
 def test_any_manifest(build: Builder, document: dict[str, object], index: bool) -> None:  # noqa: FBT001  # hypothesis passes by position
     """Whatever JSON a manifest is, it is an image without content, or refused."""

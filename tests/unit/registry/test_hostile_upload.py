@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
@@ -31,10 +31,6 @@ UPLOAD: Final = r"/blobs/uploads/id"
 BOMB: Final = gzip.compress(bytes(50_000_000))
 FLOOD: Final = b"x" * 5_000_000
 PACKED: Final = (("Content-Encoding", "gzip"),)
-
-
-# A busy machine is no defect.
-CALM: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +177,6 @@ def test_least_chunk_that_is_none(
     assert sorted(registry.blobs["o/app"]) == sorted(small.blobs)
 
 
-@CALM
 @given(st.text(st.characters(max_codepoint=255)))
 @example("Mon, 01 Jan 0001 00:00:00 -0000")
 @example("Fri, 31 Dec 9999 23:59:60 +2400")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.errors import SealosHubError, UnavailableError
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 DIGEST: Final = Digest.of(b"content")
 URL: Final = "https://hub.example.com/v2/o/app/blobs/uploads/id1"
-
-
-# A busy machine is no defect.
-CALM: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +230,6 @@ def test_the_good_file_is_used(tmp_path: Path) -> None:
     assert claim(journal).url == URL
 
 
-@CALM
 @given(content=st.binary(max_size=200) | st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(
@@ -255,7 +250,6 @@ def test_no_content_breaks_it(tmp_path_factory: pytest.TempPathFactory, content:
     assert journal.limit("h") is None
 
 
-@CALM
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="?#@/\\[]:")))
 def test_bare(word: str) -> None:
     """The address without its secrets is the same however often they are taken away."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from sealoshub.registry.image import Platform
     from sealoshub.registry.source import ImageSource
-
-# A busy machine is no failure.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture
@@ -54,7 +51,6 @@ def test_prefixes(text: str, kind: Kind, rest: str) -> None:
     assert parse_source(text) == SourceName(kind, rest)
 
 
-@patient
 @given(st.text(max_size=60), st.sampled_from([kind.value for kind in Kind]))
 def test_any_source(rest: str, prefix: str) -> None:
     """Whatever is written, it is a source of one kind, or exit code 5."""
@@ -66,7 +62,6 @@ def test_any_source(rest: str, prefix: str) -> None:
         assert text in {f"{found.kind}:{found.rest}", found.rest}
 
 
-@patient
 @given(st.text(max_size=60), st.sampled_from(["oci", "oci-archive", "docker-archive", "dir", ""]))
 def test_any_path(rest: str, prefix: str) -> None:
     """Whatever path is opened, there is an image or an error of ours."""

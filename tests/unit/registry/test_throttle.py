@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealoshub.reference import Reference
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from tests.unit.registry.conftest import ClientMaker
     from tests.unit.registry.fake_registry import FakeRegistry
-
-
-# A busy machine is no defect.
-CALM: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Clock:
@@ -46,7 +42,6 @@ def throttle(rate: int, clock: Clock) -> Throttle:
     return Throttle(rate, clock=clock, sleep=clock.sleep)
 
 
-@CALM
 @given(
     rate=st.integers(1, 10**9),
     takes=st.lists(
@@ -97,7 +92,6 @@ def test_stop_ends_the_waiting() -> None:
     limit.take(1, stop)
 
 
-@CALM
 @given(st.integers(1, 10**12))
 def test_piece(rate: int) -> None:
     """A piece is neither so large that it stutters nor so small that it is all overhead."""
