@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
+from sealoshub.hub import parts
 from sealoshub.hub.api import pki
 from sealoshub.imagehub import install
 from sealoshub.imagehub.names import HUB_NAMESPACE
@@ -84,7 +85,7 @@ def lone_api(
     folder, url = data / "pki", f"https://localhost:{port}"
     kubeconfig = data / "admin.kubeconfig"
     with server:
-        server.wait_ready((folder / "ca.crt").exists)
+        server.wait_ready(lambda: parts.probe(f"{url}/readyz", 200) is None)
         certificate, key = pki.issue_client_certificate(folder, "admin", ["system:masters"], 3600)
         pki.write_kubeconfig(
             kubeconfig,
