@@ -109,9 +109,10 @@ def delete(
 ) -> None:
     """Delete a repository and its images from the catalogue, and with --content from the registry.
 
-    Without --content the manifests stay in the registry, where members of the organization can go
-    on pulling them. With it every tag and manifest is deleted there first, with your login at the
-    hub; the space is free after the registry's next garbage collection.
+    Without --content the manifests stay in the registry: members of the organization can go on
+    pulling them, and the hub's next sweep lists what has a tag again. With it every tag and
+    manifest is deleted there first, with your login at the hub; the space is free after the
+    registry's next garbage collection.
 
     Example: sealoshub repo delete hub.example.com/team/app --content
     """
@@ -137,8 +138,9 @@ def delete(
     if deleted is None:
         organization = place.named.organization
         out.note(
-            f"the content stays in the registry, where members of {organization} can still pull"
-            f" it; `sealoshub repo delete HOST/{path} --content` deletes it too"
+            f"the content stays in the registry: members of {organization} can still pull it, and"
+            " the hub lists it again when it next looks;"
+            f" `sealoshub repo delete HOST/{path} --content` deletes it too"
         )
     else:
         out.note("the registry frees the space at its next garbage collection")
