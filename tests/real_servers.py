@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -46,17 +47,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs on real servers, and keep the tests of one kind of cluster on one worker.
 
     So `pytest -n 2 --dist loadgroup` starts every server once: one worker has the tests on a real
-    API server, the other those on the embedded one.
+    API server, the other those on the embedded one. What needs neither stays with its file.
     """
     for item in items:
+        if item.path.is_relative_to(_UNIT):
+            continue
         needs: set[str] = set(getattr(item, "fixturenames", ()))
-        if not item.path.is_relative_to(_UNIT):
-            item.add_marker(pytest.mark.integration)
+        item.add_marker(pytest.mark.integration)
         if "hub" in needs:
             name = item.callspec.params["hub"].partition("-")[0]  # type: ignore[attr-defined]  # parametrised
             item.add_marker(pytest.mark.xdist_group(name))
         elif needs & {"kube", "start_kube"}:
             item.add_marker(pytest.mark.xdist_group("kube"))
+        else:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def need(name: str) -> Path:
@@ -85,7 +89,9 @@ def memory_folder() -> Iterator[Path]:
     shared = Path("/dev/shm")
     parent = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
     _remove_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix=f"shub-{os.getpid()}-", dir=parent))
+    # Not by mkdtemp: some clients take a path for part of a name, where `-_` may not stand.
+    folder = parent / f"shub-{os.getpid()}-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -41,7 +41,7 @@ SEED: Final = 4711
 NAME: Final = "localhost/small:v1"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def image(memory_folder: Path) -> Layout:
     """The image that all the others are made of."""
     return oci_layout(memory_folder / "sources", seed=SEED, layers=2, layer_bytes=200_000)
