@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sealoshub.kube.kubeconfig import ClusterCredential
 
 MAX_SECRET: Final = 1 << 20  # bytes; the token server reads no more than 128 KiB
-NOBODY_IN_PARTICULAR: Final = "sealoshub"  # "the hub shall say who I am" (design page 04)
+NOBODY_IN_PARTICULAR: Final = "sealoshub"  # the hub shall say who I am
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Which files hold registry credentials, in which order, and which of them a login writes.
 
 The rules are those of containers-auth.json(5) and of docker's configuration file, so that what the
-one program stored is what the other finds (design page "The command line", rules 1 to 3).
+one program stored is what the other finds (docs/reference/credential-files.md).
 """
 
 from __future__ import annotations
