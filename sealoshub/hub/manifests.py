@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from sealoshub.errors import InvalidInputError
+from sealoshub.hub import notifications
 from sealoshub.imagehub.names import HUB_NAMESPACE
 
 if TYPE_CHECKING:
@@ -101,15 +102,9 @@ def _words() -> dict[str, bytes]:
     from secrets import token_hex  # noqa: PLC0415  # its name is that of a function here
 
     events = token_hex(32)
-    endpoint = {
-        "name": "sealoshub",
-        "url": f"http://imagehub-auth-server.{HUB_NAMESPACE}.svc:5001/v1/events",
-        "headers": {"Authorization": [f"Bearer {events}"]},
-        "timeout": "5s",
-        "threshold": 5,
-        "backoff": "1s",
-        "ignore": {"mediatypes": ["application/octet-stream"], "actions": ["pull"]},
-    }
+    endpoint = notifications.endpoint(
+        f"http://imagehub-auth-server.{HUB_NAMESPACE}.svc:5001", events
+    )
     return {
         "http-secret": token_hex(32).encode(),
         "events-token": events.encode(),

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from sealoshub.authserver import keys
+from sealoshub.hub import notifications
 from sealoshub.hub.child import Part
 from sealoshub.hub.paths import write_private
 from sealoshub.hub.settings import ISSUER, SERVICE
@@ -165,16 +166,11 @@ def _notifications(settings: Settings, paths: HubPaths) -> dict[str, Any]:
     if not paths.events_token.exists():
         write_private(paths.events_token, secrets.token_urlsafe(32))
     base = f"{settings.scheme}://{settings.hostname}:{settings.auth_port}"
-    return {
-        "name": "sealoshub",
-        # The operator's own certificate is for the public name only.
-        "url": f"{base if settings.certificate else local(base, settings)}/v1/events",
-        "headers": {"Authorization": [f"Bearer {paths.events_token.read_text().strip()}"]},
-        "timeout": "5s",
-        "threshold": 5,
-        "backoff": "1s",
-        "ignore": {"mediatypes": ["application/octet-stream"], "actions": ["pull"]},
-    }
+    # The operator's own certificate is for the public name only.
+    return notifications.endpoint(
+        base if settings.certificate else local(base, settings),
+        paths.events_token.read_text().strip(),
+    )
 
 
 def _registry_environment(
