@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sealoshub.cli import output
 from sealoshub.cli.tally import FINISHED, Tally
 from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
-from sealoshub.registry.push import BlobProgress, Compressing, ManifestPushed, PushResult, Started
-from sealoshub.registry.transfer import BlobState
+from sealoshub.registry.push_events import (
+    BlobProgress,
+    BlobState,
+    Compressing,
+    ManifestPushed,
+    PushResult,
+    Started,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from sealoshub.cli.bars import Bars
     from sealoshub.reference import Digest
     from sealoshub.registry.pull_events import PullEvent
-    from sealoshub.registry.push import Event
+    from sealoshub.registry.push_events import Event
 
 TOTAL_EVERY: Final = 10.0  # seconds between two total lines in a log
 UPLOADING_EVERY: Final = 0.5  # seconds between two JSON lines about the same running blob

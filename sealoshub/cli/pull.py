@@ -76,9 +76,8 @@ def pull(
     Example: sealoshub pull hub.sealos.io/team/app:v1 docker-archive:app.tar
     """
     from sealoshub.cli import progress, quantity  # noqa: PLC0415  # registry: not for --help
-    from sealoshub.registry import platforms  # noqa: PLC0415  # as above
+    from sealoshub.registry import platforms, pool  # noqa: PLC0415  # as above
     from sealoshub.registry import pull as registry  # noqa: PLC0415  # as above
-    from sealoshub.registry.push import JOBS  # noqa: PLC0415  # as above
     from sealoshub.registry.target import Kind, parse  # noqa: PLC0415  # as above
 
     as_json = output_ is not StreamFormat.TEXT
@@ -108,7 +107,7 @@ def pull(
                 source,
                 where,
                 platform=wanted,
-                jobs=jobs or JOBS,
+                jobs=jobs or pool.JOBS,
                 events=watcher,
                 limit_rate=rate,
             )

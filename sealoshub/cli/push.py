@@ -20,7 +20,7 @@ from sealoshub.reference import Reference, is_tag
 if TYPE_CHECKING:
     from sealoshub.cli.progress import Watcher
     from sealoshub.registry.client import Client
-    from sealoshub.registry.push import PushResult
+    from sealoshub.registry.push_events import PushResult
     from sealoshub.registry.source import ImageSource
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -264,7 +264,7 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
     watcher: Watcher,
     out: Output,
 ) -> PushResult:
-    from sealoshub.registry import journal  # noqa: PLC0415  # only where something is sent
+    from sealoshub.registry import journal, pool  # noqa: PLC0415  # only where something is sent
     from sealoshub.registry import push as registry  # noqa: PLC0415  # as above
 
     try:
@@ -273,7 +273,7 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
             image,
             target,
             tags,
-            jobs=pace.jobs or registry.JOBS,
+            jobs=pace.jobs or pool.JOBS,
             events=watcher,
             mount_from=mounts,
             chunk_size=pace.chunk_size,

@@ -7,12 +7,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.registry.transfer import BlobState
+from sealoshub.registry.push_events import BlobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealoshub.registry.push import BlobProgress, Compressing
+    from sealoshub.registry.push_events import BlobProgress, Compressing
 
 FINISHED: Final = frozenset({BlobState.EXISTS, BlobState.MOUNTED, BlobState.DONE})
 # Those of which no byte has to go through the network.

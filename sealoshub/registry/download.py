@@ -18,7 +18,7 @@ from sealoshub.registry import remote
 from sealoshub.registry.failure import TransientError
 from sealoshub.registry.feed import StoppedError
 from sealoshub.registry.image import BLOCK
-from sealoshub.registry.transfer import BlobState
+from sealoshub.registry.push_events import BlobState
 
 if TYPE_CHECKING:
     import threading

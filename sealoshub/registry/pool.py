@@ -22,6 +22,7 @@ class _HasSize(Protocol):
 T = TypeVar("T")
 Sized = TypeVar("Sized", bound=_HasSize)
 
+JOBS: Final = 6  # what skopeo and podman use; more only helps with many tiny blobs
 GRACE: Final = 5.0  # seconds; what it takes to take back what was begun at a registry
 
 

@@ -19,7 +19,7 @@ from sealoshub.registry import archive_writer, platforms, pool
 from sealoshub.registry.download import Download, disk_error
 from sealoshub.registry.layout_writer import LayoutFolder, index_of, plain_json, with_entry
 from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
-from sealoshub.registry.push import JOBS, BlobProgress
+from sealoshub.registry.push_events import BlobProgress
 from sealoshub.registry.remote import Remote
 from sealoshub.registry.remote_image import RemoteImage, resolve, small_blob
 from sealoshub.registry.target import Kind
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from sealoshub.registry.client import Client
     from sealoshub.registry.image import Descriptor, Platform
     from sealoshub.registry.pull_events import PullEvent
+    from sealoshub.registry.push_events import BlobState
     from sealoshub.registry.target import Target
-    from sealoshub.registry.transfer import BlobState
 
 STAGING: Final = ".{}.partial"  # the hidden directory beside an archive
 
@@ -45,7 +45,7 @@ def pull(  # noqa: PLR0913  # one keyword per option of the command line
     target: Target,
     *,
     platform: Platform | None = None,
-    jobs: int = JOBS,
+    jobs: int = pool.JOBS,
     events: Callable[[PullEvent], None] | None = None,
     limit_rate: int | None = None,
 ) -> PullResult:

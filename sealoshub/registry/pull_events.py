@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealoshub.registry.push import BlobProgress
+from sealoshub.registry.push_events import BlobProgress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,15 +1,15 @@
 """Pushing an image: blobs in a pool, then manifests from the leaves to the root, then a look back.
 
-The events tell everything a person or a program may want to see; there is no other output.
+The events (`push_events`) tell everything a person or a program may want to see; there is no other
+output.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sealoshub.errors import ContentRefusedError, InvalidInputError, SealosHubError
 from sealoshub.reference import Digest, Reference, is_tag
@@ -17,8 +17,16 @@ from sealoshub.registry import failure, pool, referrers
 from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.image import MAX_MANIFEST, Blob
 from sealoshub.registry.layout import subject_of
+from sealoshub.registry.push_events import (
+    BlobProgress,
+    BlobState,
+    Compressing,
+    ManifestPushed,
+    PushResult,
+    Started,
+)
 from sealoshub.registry.throttle import Throttle
-from sealoshub.registry.transfer import BlobState, BlobTransfer, Manner, StoppedError
+from sealoshub.registry.transfer import BlobTransfer, Manner, StoppedError
 from sealoshub.registry.upload import Repository, blob_exists
 
 if TYPE_CHECKING:
@@ -27,107 +35,8 @@ if TYPE_CHECKING:
     from sealoshub.registry.client import Client
     from sealoshub.registry.image import Descriptor, Manifest, Pending
     from sealoshub.registry.journal import Journal
+    from sealoshub.registry.push_events import Event
     from sealoshub.registry.source import ImageSource
-
-JOBS: Final = 6  # what skopeo and podman use; more only helps with many tiny blobs
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The push begins.
-
-    Args:
-        reference: Where to.
-        blobs: How many distinct blobs.
-        size: Bytes of all blobs; before compression, of those that are compressed first.
-        manifests: How many manifests.
-    """
-
-    reference: str
-    blobs: int
-    size: int
-    manifests: int
-
-
-@dataclass(frozen=True, slots=True)
-class BlobProgress:
-    """A blob got on.
-
-    Args:
-        digest: Which.
-        media_type: What it is.
-        state: Where it is; the last of a blob is `exists`, `mounted` or `done`.
-        done: Bytes sent; smaller than before when a try began again.
-        total: Its size in bytes.
-    """
-
-    digest: Digest
-    media_type: str
-    state: BlobState
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Compressing:
-    """A layer is compressed, before it has a digest and becomes a blob of the same push.
-
-    Args:
-        diff_id: Its digest before compression.
-        done: Bytes read.
-        total: Bytes to read.
-        blob: What it has become, at the end; its first :class:`BlobProgress` comes next.
-        blob_size: Bytes of that.
-    """
-
-    diff_id: Digest
-    done: int
-    total: int
-    blob: Digest | None = None
-    blob_size: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestPushed:
-    """A manifest is in the registry.
-
-    Args:
-        digest: Which.
-        media_type: What it is.
-        size: Its bytes.
-        tag: The tag it got; None if it is known by its digest alone.
-        existed: It was there before.
-    """
-
-    digest: Digest
-    media_type: str
-    size: int
-    tag: str | None
-    existed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PushResult:
-    """What is in the registry now.
-
-    Args:
-        reference: `host/repository@digest`.
-        digest: Of the manifest or index.
-        media_type: Of it.
-        size: Bytes of the image: manifests and distinct blobs.
-        tags: The tags it has got.
-        uploaded: Bytes that were sent as blobs.
-    """
-
-    reference: str
-    digest: Digest
-    media_type: str
-    size: int
-    tags: tuple[str, ...]
-    uploaded: int
-
-
-Event = Started | Compressing | BlobProgress | ManifestPushed | PushResult
 
 
 def push(  # noqa: PLR0913  # one keyword per option of the command line
@@ -136,7 +45,7 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     reference: Reference,
     tags: Sequence[str] = (),
     *,
-    jobs: int = JOBS,
+    jobs: int = pool.JOBS,
     events: Callable[[Event], None] | None = None,
     mount_from: Sequence[str] = (),
     chunk_size: int | None = None,

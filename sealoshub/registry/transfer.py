@@ -9,7 +9,6 @@ retry policy.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
@@ -18,6 +17,7 @@ from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.failure import TransientError
 from sealoshub.registry.feed import Feed, StoppedError
 from sealoshub.registry.presence import Presence
+from sealoshub.registry.push_events import BlobState
 from sealoshub.registry.upload import OffsetError, Session, SessionLostError, TooLargeError
 
 if TYPE_CHECKING:
@@ -30,22 +30,11 @@ if TYPE_CHECKING:
     from sealoshub.registry.transport import BodySource
     from sealoshub.registry.upload import Repository
 
-__all__ = ["BlobState", "BlobTransfer", "Manner", "StoppedError"]
+__all__ = ["BlobTransfer", "Manner", "StoppedError"]
 
 # distribution 2.8 forgets a session at every break, so this is no sign of a broken registry; but a
 # registry that forgets each of them will never have the blob.
 MAX_LOST: Final = 5
-
-
-class BlobState(StrEnum):
-    """Where a blob is on its way, into a registry or out of it."""
-
-    EXISTS = "exists"
-    MOUNTED = "mounted"
-    UPLOADING = "uploading"
-    DOWNLOADING = "downloading"
-    RESUMED = "resumed"
-    DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)

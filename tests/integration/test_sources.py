@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from sealoshub.registry.push import PushResult
+    from sealoshub.registry.push_events import PushResult
     from tests.images import Layout
     from tests.integration.people import Person
     from tests.integration.servers.registry import RegistryServer

@@ -12,13 +12,19 @@ import pytest
 from sealoshub.cli import output, progress
 from sealoshub.cli.tally import Tally
 from sealoshub.reference import Digest
-from sealoshub.registry.push import BlobProgress, Compressing, ManifestPushed, PushResult, Started
-from sealoshub.registry.transfer import BlobState
+from sealoshub.registry.push_events import (
+    BlobProgress,
+    BlobState,
+    Compressing,
+    ManifestPushed,
+    PushResult,
+    Started,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealoshub.registry.push import Event
+    from sealoshub.registry.push_events import Event
 
 STARTED = Started("h/o/r:[red]t", 3, 300, 1)
 CURSOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

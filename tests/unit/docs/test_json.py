@@ -20,7 +20,7 @@ from sealoshub.hub import settings, users
 from sealoshub.hub.paths import HubPaths
 from sealoshub.hub.state import HubState
 from sealoshub.registry import hubapi
-from sealoshub.registry.transfer import BlobState
+from sealoshub.registry.push_events import BlobState
 from sealoshub.secret import Secret
 from tests import docker_archives
 from tests.images import oci_layout

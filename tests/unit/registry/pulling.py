@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sealoshub.reference import Reference
 from sealoshub.registry.pull import pull
-from sealoshub.registry.push import BlobProgress
+from sealoshub.registry.push_events import BlobProgress
 from sealoshub.registry.target import Kind, Target
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sealoshub.registry.image import Platform
     from sealoshub.registry.pull_events import PullEvent, PullResult
-    from sealoshub.registry.transfer import BlobState
+    from sealoshub.registry.push_events import BlobState
     from tests.images import Layout
     from tests.unit.registry.conftest import ClientMaker
     from tests.unit.registry.fake_registry import FakeRegistry

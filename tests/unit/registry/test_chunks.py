@@ -18,7 +18,7 @@ from sealoshub.registry.connection import FileSlice
 from sealoshub.registry.feed import Feed, StoppedError
 from sealoshub.registry.image import Blob, Descriptor, FileRegion
 from sealoshub.registry.journal import Journal
-from sealoshub.registry.push import PushResult, push
+from sealoshub.registry.push import push
 from sealoshub.registry.source import open_image
 from sealoshub.registry.throttle import Throttle
 from sealoshub.registry.upload import received
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealoshub.registry.client import Client
+    from sealoshub.registry.push_events import PushResult
     from tests.unit.registry.conftest import ClientMaker
     from tests.unit.registry.fake_registry import FakeRegistry
 

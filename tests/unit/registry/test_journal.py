@@ -20,9 +20,9 @@ from sealoshub.errors import SealosHubError, UnavailableError
 from sealoshub.reference import Digest, Reference
 from sealoshub.registry import journal as journal_room
 from sealoshub.registry.journal import LIFE, LIMIT_LIFE, MIN_SIZE, Journal, bare
-from sealoshub.registry.push import BlobProgress, Event, PushResult, push
+from sealoshub.registry.push import push
+from sealoshub.registry.push_events import BlobProgress, BlobState, Event, PushResult
 from sealoshub.registry.source import open_image
-from sealoshub.registry.transfer import BlobState
 from tests.images import oci_layout
 from tests.unit.registry.fake_registry import FakeRegistry, Fault
 

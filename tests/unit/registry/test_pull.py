@@ -23,11 +23,10 @@ from sealoshub.registry.download import partial
 from sealoshub.registry.image import Platform
 from sealoshub.registry.pull import pull
 from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
-from sealoshub.registry.push import BlobProgress
+from sealoshub.registry.push_events import BlobProgress, BlobState
 from sealoshub.registry.source import open_image
 from sealoshub.registry.target import Kind, Target
 from sealoshub.registry.throttle import BURST
-from sealoshub.registry.transfer import BlobState
 from tests.images import oci_layout, sha256
 from tests.unit.registry.fake_registry import Fault
 from tests.unit.registry.pulling import MIB, Puller, big_blob, files_of, stock

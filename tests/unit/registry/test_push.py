@@ -19,16 +19,16 @@ from sealoshub.errors import (
 from sealoshub.reference import Digest, Reference
 from sealoshub.registry.pool import interleave
 from sealoshub.registry.presence import ENOUGH, SMALL
-from sealoshub.registry.push import (
+from sealoshub.registry.push import push
+from sealoshub.registry.push_events import (
     BlobProgress,
+    BlobState,
     Event,
     ManifestPushed,
     PushResult,
     Started,
-    push,
 )
 from sealoshub.registry.source import open_image
-from sealoshub.registry.transfer import BlobState
 from tests.images import oci_layout
 from tests.unit.registry.fake_registry import Fault
 

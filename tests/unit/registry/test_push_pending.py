@@ -12,16 +12,16 @@ from sealoshub.reference import Digest, Reference
 from sealoshub.registry import compress
 from sealoshub.registry.compress import Compression, method
 from sealoshub.registry.digest_cache import Packed, open_cache
-from sealoshub.registry.push import BlobProgress, Compressing, Started, push
+from sealoshub.registry.push import push
+from sealoshub.registry.push_events import BlobProgress, BlobState, Compressing, Started
 from sealoshub.registry.source import open_image
-from sealoshub.registry.transfer import BlobState
 from tests.docker_archives import CLUSTER, SavedImage, legacy, plain_layer, write
 from tests.images import sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sealoshub.registry.push import Event
+    from sealoshub.registry.push_events import Event
     from tests.unit.registry.conftest import ClientMaker
     from tests.unit.registry.fake_registry import FakeRegistry
 

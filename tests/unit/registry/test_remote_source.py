@@ -10,10 +10,10 @@ import pytest
 from sealoshub.errors import ContentRefusedError, InvalidInputError, NotFoundError, UnavailableError
 from sealoshub.reference import Reference
 from sealoshub.registry.image import Platform
-from sealoshub.registry.push import BlobProgress, Event, PushResult, push
+from sealoshub.registry.push import push
+from sealoshub.registry.push_events import BlobProgress, BlobState, Event, PushResult
 from sealoshub.registry.remote_source import open_remote
 from sealoshub.registry.source import open_image
-from sealoshub.registry.transfer import BlobState
 from tests.images import oci_layout
 from tests.unit.registry.fake_registry import FakeRegistry, Fault
 from tests.unit.registry.pulling import MIB, big_blob, stock
