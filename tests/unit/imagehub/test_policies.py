@@ -87,6 +87,15 @@ DENIED: list[tuple[str, Callable[[Cluster], object], str]] = [
     ("alice", lambda c: c.patch_status("Image", "team.app.v1", {}), "status"),
     ("bob", lambda c: c.get("Secret", "x", "imagehub-system"), "secrets"),
     ("bob", lambda c: c.list("Login", "imagehub-system"), "logins"),
+    ("alice", patch("Organization", "team", spec={"quota": {"tags": 9}}), "administrator"),
+    ("alice", create(resource("Organization", "new", creator="alice", quota={"tags": 1})), "quota"),
+    (
+        "carol",
+        patch("Repository", "team.app", spec={"immutableTags": ["v*"]}),
+        "rules for the tags",
+    ),
+    ("carol", patch("Repository", "team.app", spec={"retention": {"keepLast": 1}}), "rules"),
+    ("carol", create(resource("Repository", "team/n", retention={"keepLast": 1})), "rules"),
     # A resource without a name of its own must not take the place of another.
     ("bob", create({**resource("Repository", "team/evil"), "spec": None}), "may not push"),
 ]
@@ -121,6 +130,34 @@ INVALID: list[tuple[str, Callable[[Cluster], object], str]] = [
     ("alice", create(members(*({**USER, "name": f"u{i}"} for i in range(501)))), "500"),
     ("alice", create(resource("Image", "team/app:v3", digest="sha256:0")), "digest"),
     ("alice", create(resource("Image", "team/app:v3", shape="round")), "shape"),
+    *(
+        ("admin", create(resource("Organization", "q", quota=quota)), words)
+        for quota, words in (
+            ({"size": "10GB"}, "size"),
+            ({"size": "-1"}, "size"),
+            ({"size": 10}, "size"),
+            ({"tags": -1}, "tags"),
+            ({"repositories": "1"}, "repositories"),
+            ({"images": 1}, "images"),
+        )
+    ),
+    *(
+        ("alice", create(resource("Repository", "team/r", **rules)), words)
+        for rules, words in (
+            ({"immutableTags": ["v/1"]}, "immutableTags"),
+            ({"immutableTags": [""]}, "immutableTags"),
+            ({"immutableTags": ["v", "v"]}, "uplicate"),
+            ({"immutableTags": [f"v{i}" for i in range(33)]}, "32"),
+            ({"immutableTags": ["v" * 129]}, "128"),
+            ({"retention": {}}, "needs keepLast or olderThan"),
+            ({"retention": {"keepTags": ["v*"]}}, "needs keepLast or olderThan"),
+            ({"retention": {"keepLast": 0}}, "keepLast"),
+            ({"retention": {"olderThan": "30d"}}, "olderThan"),
+            ({"retention": {"olderThan": "0h"}}, "longer than nothing"),
+            ({"retention": {"olderThan": "1m1h"}}, "olderThan"),
+            ({"retention": {"keepLast": 1, "keepTags": ["a b"]}}, "keepTags"),
+        )
+    ),
 ]
 
 
