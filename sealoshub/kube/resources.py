@@ -70,6 +70,7 @@ RESOURCES: Final = _table(
     Resource("Namespace", "v1", "namespaces", namespaced=False),
     Resource("ServiceAccount", "v1", "serviceaccounts", namespaced=True),
     Resource("Secret", "v1", "secrets", namespaced=True),
+    Resource("Event", "v1", "events", namespaced=True),
     Resource("Role", _RBAC, "roles", namespaced=True),
     Resource("RoleBinding", _RBAC, "rolebindings", namespaced=True),
     Resource("ClusterRole", _RBAC, "clusterroles", namespaced=False),
