@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.reference import Digest, MediaType
-from sealoshub.registry import platforms, walk
+from sealoshub.registry import attached, platforms, walk
 from sealoshub.registry.failure import clean
 from sealoshub.registry.image import (
     MAX_DESCRIPTORS,
@@ -17,6 +17,7 @@ from sealoshub.registry.image import (
     parse_object,
 )
 from sealoshub.registry.store import blob_at, gather, small_file
+from sealoshub.value import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -57,11 +58,14 @@ def read_layout(store: Store, ref: str | None, platform: Platform | None = None)
     if platform is not None:
         root = narrow(store.name, root, platform, fetch)
     manifests = walk.collect(store.name, root, fetch)
-    referrers = others.referring_to(manifests, entries) if platform is None else ()
+    if platform is None:
+        referrers, tags = others.belonging_to(manifests, entries)
+    else:
+        referrers, tags = (), {}
     names = (
         entry.annotations[key] for entry in chosen for key in NAME_KEYS if key in entry.annotations
     )
-    return gather(store, (*referrers, *manifests), names, blob_path)
+    return replace(gather(store, (*referrers, *manifests), names, blob_path), attached=tags)
 
 
 def read_index(store: Store) -> list[Descriptor]:
@@ -139,25 +143,38 @@ class _Others:
         self._known: dict[Digest, Manifest | None] = {}
         self._bytes = 0
 
-    def referring_to(
+    def belonging_to(
         self, manifests: Iterable[Manifest], entries: Iterable[Descriptor]
-    ) -> tuple[Manifest, ...]:
-        """Return the manifests among *entries* whose subject is one of *manifests*, and so on."""
+    ) -> tuple[tuple[Manifest, ...], dict[str, Digest]]:
+        """Return what among *entries* is about one of *manifests*, what is about that, and so on.
+
+        Returns:
+            The manifests, and what those are called that are found by their names only.
+        """
         there = {manifest.descriptor.digest for manifest in manifests}
-        left = {entry.digest: entry for entry in entries if entry.digest not in there}
+        left = [entry for entry in entries if entry.digest not in there]
         found: dict[Digest, Manifest] = {}
+        tags: dict[str, Digest] = {}
         while True:
-            new = [entry for entry in left.values() if self.subject(entry) in there]
+            new = [entry for entry in left if not there.isdisjoint(self.subjects(entry))]
             if not new:
-                return tuple(found.values())
+                return tuple(found.values()), tags
+            left = [entry for entry in left if entry not in new]
             for entry in new:
-                del left[entry.digest]
                 for manifest in walk.collect(self._name, entry, self._fetch):
                     if manifest.descriptor.digest not in there:
                         found[manifest.descriptor.digest] = manifest
+                tag = entry.annotations.get(REF_NAME, "")
+                if attached.subject_of(tag) in there:
+                    tags[tag] = entry.digest
             there |= found.keys()
 
-    def subject(self, entry: Descriptor) -> Digest | None:
+    def subjects(self, entry: Descriptor) -> set[Digest]:
+        """Return what an entry is about, by its content or by its name."""
+        found = {self._subject(entry), attached.subject_of(entry.annotations.get(REF_NAME, ""))}
+        return {digest for digest in found if digest is not None}
+
+    def _subject(self, entry: Descriptor) -> Digest | None:
         """Return what an entry refers to; None if nothing, or if it cannot be read."""
         if entry.digest not in self._known:
             self._known[entry.digest] = self._read(entry)
@@ -213,9 +230,12 @@ def _choose(
                 f"{store.name}: there is no image {ref!r}", hint=_there_are(entries)
             )
     elif len({entry.digest for entry in entries}) > 1:
-        # A signature beside the image that it signs does not make two images.
-        there = {entry.digest for entry in entries}
-        found = [entry for entry in entries if others.subject(entry) not in there]
+        # A signature beside the image that it signs does not make two images, nor does that of one
+        # of its platforms, which is not listed here itself.
+        found = [entry for entry in entries if not others.subjects(entry)]
+        if not found:
+            there = {entry.digest for entry in entries}
+            found = [entry for entry in entries if there.isdisjoint(others.subjects(entry))]
     if len({entry.digest for entry in found}) != 1:
         raise InvalidInputError(
             f"{store.name}: has {len(found)} images"

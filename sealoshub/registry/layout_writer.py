@@ -21,11 +21,12 @@ from sealoshub.registry.image import MAX_MANIFEST, parse_object
 from sealoshub.registry.layout import REF_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sealoshub.reference import Digest
     from sealoshub.registry.image import Descriptor
+    from sealoshub.registry.referring import Belonging
 
 FULL_NAME: Final = "io.containerd.image.name"
 VERSION: Final = b'{"imageLayoutVersion":"1.0.0"}'
@@ -89,7 +90,7 @@ class LayoutFolder:
     def add(
         self,
         image: Descriptor,
-        referrers: Iterable[Descriptor],
+        others: Belonging,
         name: str | None,
         full_name: str | None,
     ) -> None:
@@ -97,7 +98,7 @@ class LayoutFolder:
 
         Args:
             image: The manifest or index, written before.
-            referrers: What refers to it and is written too; listed without a name.
+            others: What belongs to it and is written too.
             name: What the user calls it; None: its tag.
             full_name: `host/org/repo:tag` it comes from; None if it has no tag.
 
@@ -110,8 +111,7 @@ class LayoutFolder:
                 index = self._index()
                 listed = index["manifests"]
                 assert isinstance(listed, list)  # noqa: S101  # _index has looked
-                for referrer in referrers:
-                    listed = with_entry(listed, referrer, None, None)
+                listed = with_others(listed, others)
                 index["manifests"] = with_entry(listed, image, name, full_name)
                 write_file(self.root / "index.json", plain_json(index))
         except OSError as exc:
@@ -161,6 +161,15 @@ class LayoutFolder:
 def index_of(entries: list[dict[str, object]]) -> dict[str, object]:
     """Return an `index.json` that lists *entries*."""
     return {"schemaVersion": 2, "mediaType": MediaType.OCI_INDEX.value, "manifests": entries}
+
+
+def with_others(listed: list[dict[str, object]], others: Belonging) -> list[dict[str, object]]:
+    """Return *listed* with what belongs to an image that is listed next."""
+    for referrer in others.referrers:
+        listed = with_entry(listed, referrer, None, None)
+    for tag, descriptor in others.attached.items():
+        listed = with_entry(listed, descriptor, tag, None)
+    return listed
 
 
 def with_entry(

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Final
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
 from sealoshub.registry import archive_writer, platforms, pool
 from sealoshub.registry.download import Download, disk_error
-from sealoshub.registry.layout_writer import LayoutFolder, index_of, plain_json, with_entry
+from sealoshub.registry.layout_writer import (
+    LayoutFolder,
+    index_of,
+    plain_json,
+    with_entry,
+    with_others,
+)
 from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
 from sealoshub.registry.push_events import BlobProgress
 from sealoshub.registry.remote import Remote
@@ -85,7 +91,7 @@ def pull(  # noqa: PLR0913  # one keyword per option of the command line
         folder = LayoutFolder(target.path)
         folder.prepare()
         pull_.into(folder)
-        folder.add(image.root.descriptor, image.referrers, target.name, _full_name(reference))
+        folder.add(image.root.descriptor, image.others, target.name, _full_name(reference))
     else:
         pull_.archive(target)
     root = image.root.descriptor
@@ -194,9 +200,7 @@ class _Pull:
         try:
             tar = archive_writer.TarWriter(descriptor)
             if target.kind is Kind.OCI_ARCHIVE:
-                entries: list[dict[str, object]] = []
-                for referrer in self._image.referrers:
-                    entries = with_entry(entries, referrer, None, None)
+                entries = with_others([], self._image.others)
                 entries = with_entry(entries, self._image.root.descriptor, target.name, name)
                 digests = [manifest.descriptor.digest for manifest in self._image.manifests]
                 digests += [blob.digest for blob in self._image.blobs]

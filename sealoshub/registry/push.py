@@ -104,7 +104,7 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     if done is None:
         push_.send_blobs(todo)
         for manifest in image.manifests[:-1]:
-            push_.send_manifest(image, manifest, None)
+            push_.send_other(image, manifest)
     root = image.root.descriptor
     for tag in wanted or (None,):
         push_.send_manifest(image, image.root, tag, known=done is not None and tag in done)
@@ -211,7 +211,9 @@ class _Push:
             not there, if only compression will tell what it is called, or if something refers to
             it: a signature may be newer than what it is about.
         """
-        if not image.is_known or any(subject_of(each.document) for each in image.manifests[:-1]):
+        if not image.is_known or image.attached:
+            return None
+        if any(subject_of(each.document) for each in image.manifests[:-1]):
             return None
         root = image.root.descriptor
         by_tag = tags[:1]
@@ -225,6 +227,15 @@ class _Push:
         for manifest in image.manifests[:-1]:
             self._tell_manifest(manifest.descriptor, None, existed=True)
         return by_tag if found else (None,)
+
+    def send_other(self, image: ImageSource, manifest: Manifest) -> None:
+        """Put a manifest that is not the root: by its digest, or by the name it must have."""
+        tags = [tag for tag, it in image.attached.items() if it == manifest.descriptor.digest]
+        if not tags:
+            self.send_manifest(image, manifest, None)
+        for tag in tags:
+            if referrers.may_replace(self.repository, tag, manifest):
+                self.send_manifest(image, manifest, tag)
 
     def send_manifest(
         self, image: ImageSource, manifest: Manifest, tag: str | None, *, known: bool = False

@@ -11,9 +11,9 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from sealoshub.errors import InvalidInputError
-from sealoshub.reference import Digest, MediaType
-from sealoshub.registry import failure
+from sealoshub.errors import InvalidInputError, NotFoundError
+from sealoshub.reference import Digest, MediaType, Reference
+from sealoshub.registry import attached, failure
 from sealoshub.registry.image import MAX_MANIFEST, Manifest, parse_object
 from sealoshub.registry.layout import subject_of
 
@@ -46,6 +46,38 @@ def register(repository: Repository, manifests: Iterable[Manifest]) -> None:
     for subject, found in by_subject.items():
         if not _lists_itself(repository, subject):
             _add(repository, subject, found)
+
+
+def may_replace(repository: Repository, tag: str, manifest: Manifest) -> bool:
+    """Tell whether *manifest* may have a *tag* of cosign's: it has all that is attached there.
+
+    An image can have been signed once more where it was copied to; another copy must not take that
+    signature away. The user is told then.
+
+    Raises:
+        InvalidInputError: What is there is no manifest.
+        UnavailableError: The network or the registry gave up after the retries.
+    """
+    from sealoshub.registry import remote  # noqa: PLC0415  # for few pushes
+
+    if not attached.grows(tag):
+        return True
+    target = remote.Remote(repository.client, repository.name)
+    try:
+        found = remote.root(target, Reference(repository.client.host, repository.name, tag))
+    except NotFoundError:
+        return True
+    if _contents(Manifest.parse(*found)) <= _contents(manifest):
+        return True
+    repository.client.retry.on_note(
+        f"{target.shown}:{tag} has signatures that the source does not have; it stays as it is"
+    )
+    return False
+
+
+def _contents(manifest: Manifest) -> frozenset[Digest]:
+    listed = manifest.children if manifest.config is None else manifest.layers
+    return frozenset(each.digest for each in listed)
 
 
 def fallback_tag(subject: Digest) -> str:

@@ -1,26 +1,29 @@
-"""What refers to an image in a registry: signatures, bills of materials, whatever has a subject.
+"""What belongs to an image in a registry without being listed by it: signatures and the like.
 
-Distribution specification 1.1, "Listing Referrers": by the referrers API, or, where there is none
-(distribution 2.8 and 3), by the index under the tag `sha256-DIGITS` that clients keep. They go
-where the image goes. A list is only a hint: what counts is the subject in the manifest itself.
+Whatever has the image as its subject (distribution specification 1.1, "Listing Referrers"): by the
+referrers API, or, where there is none (distribution 2.8 and 3), by the index under the tag
+`sha256-DIGITS` that clients keep. And what cosign attaches by a tag
+(:mod:`sealoshub.registry.attached`). They go where the image goes. A list is only a hint: what
+counts is the subject in the manifest itself.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import replace
+import re
+import threading
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
-from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, MediaType
-from sealoshub.registry import walk
+from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError, UnavailableError
+from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, MediaType, Reference
+from sealoshub.registry import attached, failure, pool, realm, remote, walk
 from sealoshub.registry.image import MAX_DESCRIPTORS, MAX_MANIFEST, Descriptor, parse_object
 from sealoshub.registry.layout import subject_of
 from sealoshub.registry.referrers import fallback_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sealoshub.reference import Digest
     from sealoshub.registry.failure import Answer
@@ -29,12 +32,31 @@ if TYPE_CHECKING:
 
 # Seconds in which the API is asked again; afterwards the registry counts as one without it.
 API_BUDGET: Final = 5.0
+MAX_PAGES: Final = 1000  # of one list; a registry that goes round in circles is left
+
+_LINK: Final = re.compile(r"<([^<>]*)>([^<]*)")
+_NEXT: Final = re.compile(r";\s*rel\s*=\s*\"?next\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What belongs to an image.
+
+    Args:
+        manifests: All of it, children before parents.
+        referrers: Those that nothing else lists, and whose subject leads to the image.
+        attached: Those that are known by a tag only.
+    """
+
+    manifests: tuple[Manifest, ...] = ()
+    referrers: tuple[Descriptor, ...] = ()
+    attached: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
 def find(
     source: Remote, name: str, image: Sequence[Manifest], fetch: Callable[[Descriptor], bytes]
-) -> tuple[tuple[Manifest, ...], tuple[Descriptor, ...]]:
-    """Find what refers to an image, and what refers to that.
+) -> Belonging:
+    """Find what belongs to an image, and what belongs to that.
 
     Args:
         source: Where the image is.
@@ -42,36 +64,41 @@ def find(
         image: Its manifests.
         fetch: Returns the content of a manifest, compared with its descriptor.
 
-    Returns:
-        All manifests, children before parents; and those among them that nothing else lists.
-
     Raises:
         InvalidInputError: There are more than anybody needs, or one is not what it should be.
         UnavailableError: The network or the registry gave up after the retries.
     """
     known = {manifest.descriptor.digest for manifest in image}
-    subjects = deque(_subjects(image))
     manifests: dict[Digest, Manifest] = {}
     roots: list[Descriptor] = []
-    has_api = True
+    tags: dict[str, Descriptor] = {}
+    asker = _Asker(source)
+    subjects = _subjects(image)
     while subjects:
-        subject = subjects.popleft()
-        listed = _by_api(source, subject) if has_api else None
-        has_api = listed is not None
-        for descriptor in _by_tag(source, subject) if listed is None else listed:
-            if descriptor.digest in known | manifests.keys():
+        asker.ask(subjects)
+        new: dict[Digest, None] = {}
+        for subject, tag, descriptor in asker.answers(subjects):
+            if descriptor.digest in known:
                 continue
-            if len(manifests) >= walk.MAX_MANIFESTS:
-                raise InvalidInputError(f"more than {walk.MAX_MANIFESTS} manifests refer to {name}")
-            try:
-                found = walk.collect(name, descriptor, fetch)
-            except NotFoundError:
-                continue  # it was deleted, and its entry in the list was not
-            if subject_of(found[-1].document) == subject:
+            if descriptor.digest not in manifests:
+                if len(manifests) >= walk.MAX_MANIFESTS:
+                    raise InvalidInputError(
+                        f"more than {walk.MAX_MANIFESTS} manifests belong to {name}"
+                    )
+                try:
+                    found = walk.collect(name, descriptor, fetch)
+                except NotFoundError:
+                    continue  # it was deleted, and its entry in the list was not
+                if tag is None and subject_of(found[-1].document) != subject:
+                    continue
                 manifests.update((each.descriptor.digest, each) for each in found)
-                roots.append(found[-1].descriptor)
-                subjects.append(descriptor.digest)
-    return tuple(manifests.values()), tuple(roots)
+                new[descriptor.digest] = None
+                if tag is None:
+                    roots.append(found[-1].descriptor)
+            if tag is not None:
+                tags[tag] = manifests[descriptor.digest].descriptor
+        subjects = list(new)
+    return Belonging(tuple(manifests.values()), tuple(roots), tags)
 
 
 def _subjects(image: Sequence[Manifest]) -> list[Digest]:
@@ -83,32 +110,125 @@ def _subjects(image: Sequence[Manifest]) -> list[Digest]:
     return [digest for digest in digests if digest not in attestations]
 
 
+class _Asker:
+    """Asks what is about several manifests at once, because each question waits for the network.
+
+    It is a class because the answers, and whether there is an API, are shared.
+
+    Args:
+        source: Whom.
+    """
+
+    def __init__(self, source: Remote) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._has_api: bool | None = None
+        self._listed: dict[Digest, list[Descriptor]] = {}
+        self._tagged: dict[str, Descriptor | None] = {}
+
+    def ask(self, subjects: Iterable[Digest]) -> None:
+        """Ask everything about *subjects*."""
+        questions: list[tuple[Digest, str | None]] = []
+        for subject in subjects:
+            questions += [(subject, None), *((subject, tag) for tag in attached.tags_of(subject))]
+        pool.run_all(questions, self._answer, pool.JOBS, "ask")
+
+    def answers(
+        self, subjects: Iterable[Digest]
+    ) -> Iterable[tuple[Digest, str | None, Descriptor]]:
+        """Yield what was found: what it is about, the tag it has for that, and what it is."""
+        for subject in subjects:
+            for descriptor in self._listed[subject]:
+                yield subject, None, descriptor
+            for tag in attached.tags_of(subject):
+                found = self._tagged[tag]
+                if found is not None:
+                    yield subject, tag, found
+
+    def _answer(self, question: tuple[Digest, str | None], _stop: threading.Event) -> None:
+        subject, tag = question
+        if tag is None:
+            listed = self._by_api(subject)
+            self._listed[subject] = _by_tag(self._source, subject) if listed is None else listed
+        else:
+            self._tagged[tag] = self._find(tag)
+
+    def _find(self, tag: str) -> Descriptor | None:
+        source = self._source
+        try:
+            return remote.root(source, Reference(source.client.host, source.name, tag))[0]
+        except NotFoundError:
+            return None
+
+    def _by_api(self, subject: Digest) -> list[Descriptor] | None:
+        """Ask the API, once if there is none."""
+        if self._has_api is None:
+            with self._lock:
+                if self._has_api is None:
+                    listed = _by_api(self._source, subject)
+                    self._has_api = listed is not None
+                    return listed
+        if not self._has_api:
+            return None
+        return _by_api(self._source, subject)
+
+
 def _by_api(source: Remote, subject: Digest) -> list[Descriptor] | None:
-    """Ask the referrers API; None if there is none."""
+    """Ask the referrers API, page by page; None if there is none."""
     client = source.client
-    retry = replace(client.retry, budget=min(client.retry.budget, API_BUDGET))
+    brief = replace(client.retry, budget=min(client.retry.budget, API_BUDGET))
+    path = source.path(f"referrers/{subject}")
     try:
-        answer = retry.run(lambda: _get(source, f"referrers/{subject}", {200, 400, 404, 405}))
+        answer = brief.run(lambda: _get(source, path, {200, 400, 404, 405}))
     except SealosHubError:
         return None
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
     if answer.status != HTTPStatus.OK or media_type != MediaType.OCI_INDEX:
         return None
-    return _entries(answer, f"{source.shown}: the referrers of {subject}")
+    where = f"{source.shown}: the referrers of {subject}"
+    entries = _entries(answer, where)
+    for _ in range(MAX_PAGES):
+        more = _next(source, answer)
+        if more is None:
+            return entries
+        answer = client.retry.run(lambda target=more: _get(source, target, {200}))  # type: ignore[misc]  # a default binds it
+        entries += _entries(answer, where)
+        if len(entries) > MAX_DESCRIPTORS:
+            raise InvalidInputError(f"{where} are more than {MAX_DESCRIPTORS}")
+    raise InvalidInputError(f"{where} do not come to an end")
+
+
+def _next(source: Remote, answer: Answer) -> str | None:
+    """Return the path of the next page (RFC 8288); None on the last.
+
+    Raises:
+        UnavailableError: It is not at this registry.
+    """
+    links = _LINK.finditer(answer.headers.get("link", ""))
+    target = next((link[1] for link in links if _NEXT.search(link[2])), None)
+    if target is None:
+        return None
+    url = source.client.wire.resolve(answer.url, target)
+    if realm.origin(url) != realm.origin(source.client.base().url):
+        raise UnavailableError(
+            f"{source.shown} continues its list of referrers at {failure.public_url(url)}"
+        )
+    return url.target
 
 
 def _by_tag(source: Remote, subject: Digest) -> list[Descriptor]:
-    path = f"manifests/{fallback_tag(subject)}"
+    tag = fallback_tag(subject)
+    path = source.path(f"manifests/{tag}")
     answer = source.client.retry.run(lambda: _get(source, path, {200, 404}))
     if answer.status != HTTPStatus.OK:
         return []
-    return _entries(answer, f"{source.shown}:{fallback_tag(subject)}")
+    return _entries(answer, f"{source.shown}:{tag}")
 
 
 def _get(source: Remote, path: str, expect: set[int]) -> Answer:
     return source.client.request(
         "GET",
-        source.path(path),
+        path,
         expect=expect,
         scopes=source.scopes,
         headers={"Accept": MediaType.OCI_INDEX},

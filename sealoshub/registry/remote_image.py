@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sealoshub.errors import InvalidInputError
@@ -10,6 +10,7 @@ from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES
 from sealoshub.registry import referring, remote, walk
 from sealoshub.registry.image import MAX_MANIFEST
 from sealoshub.registry.layout import narrow
+from sealoshub.registry.referring import Belonging
 
 if TYPE_CHECKING:
     from sealoshub.reference import Reference
@@ -25,13 +26,13 @@ class RemoteImage:
         source: Where it is.
         manifests: Children before parents; the last is the image.
         blobs: Distinct, without foreign layers.
-        referrers: Those of *manifests* that belong to the image without being listed by it.
+        others: What of it belongs to the image without being listed by it.
     """
 
     source: Remote
     manifests: tuple[Manifest, ...]
     blobs: tuple[Descriptor, ...]
-    referrers: tuple[Descriptor, ...] = ()
+    others: Belonging = field(default_factory=Belonging)
 
     @property
     def root(self) -> Manifest:
@@ -85,9 +86,9 @@ def resolve(
     manifests = walk.collect(name, descriptor, fetch)
     if platform is not None:
         return RemoteImage(source, manifests, walk.distinct(name, manifests))
-    others, referrers = referring.find(source, name, manifests, fetch)
-    manifests = (*others, *manifests)
-    return RemoteImage(source, manifests, walk.distinct(name, manifests), referrers)
+    others = referring.find(source, name, manifests, fetch)
+    manifests = (*others.manifests, *manifests)
+    return RemoteImage(source, manifests, walk.distinct(name, manifests), others)
 
 
 def small_blob(source: Remote, descriptor: Descriptor) -> bytes:

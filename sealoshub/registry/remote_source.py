@@ -56,7 +56,8 @@ def open_remote(
             for descriptor in image.blobs
         )
         names = (str(replace(reference, digest=None)),) if reference.tag is not None else ()
-        contents = Contents(image.manifests, blobs, names)
+        tags = {tag: found.digest for tag, found in image.others.attached.items()}
+        contents = Contents(image.manifests, blobs, names, attached=tags)
         return ImageSource(f"docker://{reference}", contents, stack.pop_all().close)
 
 

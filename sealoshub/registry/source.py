@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -19,11 +18,13 @@ from sealoshub.registry.recompress import recompressed
 from sealoshub.registry.skopeo_dir import is_skopeo_dir, read_skopeo_dir
 from sealoshub.registry.spool import spool_folder
 from sealoshub.registry.store import DirectoryStore
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from sealoshub.reference import Digest
     from sealoshub.registry.image import Blob, Manifest, Pending, Platform
     from sealoshub.registry.store import Contents, Store
 
@@ -55,8 +56,7 @@ _SUPPORTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceName:
+class SourceName(Value):
     """What a user named as the source of a push.
 
     Args:
@@ -89,6 +89,8 @@ class ImageSource:
         # All blobs but those of `pending`, which a push sends together with these.
         self.ready: tuple[Blob, ...] = contents.blobs
         self.pending: tuple[Pending, ...] = contents.pending
+        # What the manifests beside the image are called that are found by a name only.
+        self.attached: Mapping[str, Digest] = contents.attached
         self.manifest_count = contents.to_build or len(contents.manifests)
 
     @property

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,10 +21,12 @@ from sealoshub.registry.image import (
     Manifest,
     Readable,
 )
+from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from sealoshub.reference import Digest
     from sealoshub.registry.image import Pending
 
 
@@ -44,8 +45,7 @@ class Store(Protocol):
         """Give everything back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Value):
     """An image, read and checked, its blobs not yet.
 
     Args:
@@ -55,6 +55,7 @@ class Contents:
         pending: Layers that are compressed first.
         build: Makes the manifests of the blobs of *pending*, in its order.
         to_build: How many manifests that will be.
+        attached: Those of *manifests* that are known by a tag of their own: what cosign keeps.
     """
 
     manifests: tuple[Manifest, ...]
@@ -63,6 +64,7 @@ class Contents:
     pending: tuple[Pending, ...] = ()
     build: Callable[[Sequence[Blob]], tuple[Manifest, ...]] | None = None
     to_build: int = 0
+    attached: Mapping[str, Digest] = field(default_factory=dict)
 
 
 class DirectoryStore:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealoshub.errors import InvalidInputError
+from sealoshub.errors import InvalidInputError, NotFoundError, UnavailableError
 from sealoshub.reference import MediaType, Reference
 from sealoshub.registry.image import Platform
 from sealoshub.registry.push import push
@@ -19,6 +19,7 @@ from tests.unit.registry.fake_registry import FakeRegistry, Fault
 from tests.unit.registry.pulling import stock
 
 if TYPE_CHECKING:
+    from sealoshub.errors import SealosHubError
     from tests.images import Layout
     from tests.unit.registry.conftest import ClientMaker
     from tests.unit.registry.pulling import Puller
@@ -112,7 +113,76 @@ def test_by_the_api(puller: Puller, image: Layout) -> None:
     puller()
     assert puller.blob(signature["digest"]).exists()
     assert puller.registry.count("GET", "/referrers/") == 2
-    assert puller.registry.count("GET", "/manifests/sha256-") == 0
+    assert puller.registry.count("GET", "/manifests/sha256-[0-9a-f]*$") == 0
+
+
+def pages(registry: FakeRegistry, subject: str, *contents: list[Entry], link: str) -> None:
+    """Make the API list *contents* page by page, each led to by *link*; nothing about others."""
+    kind = ("Content-Type", MediaType.OCI_INDEX)
+    for number, content in reversed(list(enumerate(contents))):
+        target = link.replace("{url}", registry.url).replace("{path}", f"/v2/o/app/{number + 1}")
+        more = (("Link", target),) if number + 1 < len(contents) else ()
+        body = json.dumps({"schemaVersion": 2, "manifests": content}).encode()
+        path = f"/v2/o/app/{number}$" if number else f"/referrers/{subject}$"
+        fault = Fault("GET", path, times=2, status=200, headers=(kind, *more), body=body)
+        registry.faults.append(fault)
+    empty = b'{"schemaVersion":2,"manifests":[]}'
+    fault = Fault("GET", "/referrers/", times=100, status=200, headers=(kind,), body=empty)
+    registry.faults.append(fault)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{path}>; rel="next"',
+        "<{url}{path}>;rel=next",
+        '</first>; rel="first", <{path}>; title="x"; REL="next"',
+    ],
+)
+def test_page_by_page(puller: Puller, image: Layout, link: str) -> None:
+    """A list that comes in pages is read to its end."""
+    stock(puller.registry, image)
+    made = [sign(puller.registry, image.digest, f"number {number}") for number in range(3)]
+    pages(puller.registry, image.digest, *([each] for each in made), link=link)
+    puller()
+    assert all(puller.blob(each["digest"]).exists() for each in made)
+
+
+@pytest.mark.parametrize(
+    ("link", "error"),
+    [
+        ("<http://192.0.2.1/v2/o/app/1>; rel=next", UnavailableError),
+        ("<ftp://localhost/>; rel=next", UnavailableError),
+        ('</v2/o/app/missing>; rel="next"', NotFoundError),
+    ],
+)
+def test_a_page_elsewhere(
+    puller: Puller, image: Layout, link: str, error: type[SealosHubError]
+) -> None:
+    """A list that goes on at another host, or nowhere, ends the pull, not only the list."""
+    stock(puller.registry, image)
+    pages(puller.registry, image.digest, [], [], link=link)
+    with pytest.raises(error):
+        puller()
+
+
+def test_pages_without_an_end(
+    puller: Puller, image: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry that goes round in circles is left."""
+    monkeypatch.setattr("sealoshub.registry.referring.MAX_PAGES", 3)
+    stock(puller.registry, image)
+    headers = (
+        ("Content-Type", MediaType.OCI_INDEX),
+        ("Link", f"</v2/o/app/referrers/{image.digest}>; rel=next"),
+    )
+    body = b'{"schemaVersion":2,"manifests":[]}'
+    puller.registry.faults = [
+        Fault("GET", "/referrers/", times=100, status=200, headers=headers, body=body)
+    ]
+    with pytest.raises(InvalidInputError, match="do not come to an end"):
+        puller()
+    assert puller.registry.count("GET", "/referrers/") == 4
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 500, 503])
