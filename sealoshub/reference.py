@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from sealoshub.errors import InvalidInputError
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -50,8 +50,7 @@ INDEX_TYPES: Final = frozenset({MediaType.OCI_INDEX, MediaType.DOCKER_INDEX})
 MANIFEST_TYPES: Final = frozenset({MediaType.OCI_MANIFEST, MediaType.DOCKER_MANIFEST})
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
+class Digest(Value):
     """A content address, `sha256:<64 hex>` or `sha512:<128 hex>`."""
 
     text: str
@@ -89,12 +88,14 @@ class Digest:
         """Return a fresh hash object of this digest's algorithm."""
         return hashlib.new(self.algorithm)
 
+    def __lt__(self, other: Digest) -> bool:
+        return self.text < other.text
+
     def __str__(self) -> str:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Value):
     """`host/org/repo:tag@digest`, every part checked.
 
     Args:

@@ -51,7 +51,14 @@ class _Fields:
 class _Kind(type):
     """Makes the classes: annotated names become slots, what is assigned to them their defaults."""
 
-    def __new__(cls, name: str, bases: tuple[type, ...], content: dict[str, Any]) -> _Kind:
+    def __new__(
+        cls,
+        name: str,
+        bases: tuple[type, ...],
+        content: dict[str, Any],
+        *,
+        kw_only: bool = False,  # noqa: ARG004  # what type checkers want to see
+    ) -> _Kind:
         inherited = bases[0] if bases else None
         names = [
             each
@@ -63,6 +70,11 @@ class _Kind(type):
         content["__match_args__"] = (*getattr(inherited, "__match_args__", ()), *names)
         content["_defaults"] = {**getattr(inherited, "_defaults", {}), **defaults}
         return super().__new__(cls, name, bases, content)
+
+    def __init__(
+        cls, name: str, bases: tuple[type, ...], content: dict[str, Any], **_: bool
+    ) -> None:
+        super().__init__(name, bases, content)
 
 
 class Value(metaclass=_Kind):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.cli import creator, session
@@ -10,6 +9,7 @@ from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundErr
 from sealoshub.imagehub import names as rules
 from sealoshub.imagehub.image import detail_from, image_from
 from sealoshub.registry.metadata import read_metadata
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from sealoshub.cli.output import Output
@@ -29,8 +29,7 @@ _WORDS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Whose:
+class Whose(Value):
     """Which cluster, as whom, and whether it must be possible.
 
     Args:
@@ -44,8 +43,7 @@ class Whose:
     must: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Value):
     """What became of one Image resource."""
 
     name: str

@@ -7,10 +7,11 @@ import os
 import re
 import sys
 import unicodedata
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TextIO
+
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,8 +43,7 @@ class StreamFormat(StrEnum):
     NDJSON = "ndjson"
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Value):
     """How one command speaks.
 
     Args:

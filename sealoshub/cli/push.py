@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +15,7 @@ from sealoshub.cli.output import Format, Output, StreamFormat
 from sealoshub.cli.speaking import Speaking
 from sealoshub.errors import InvalidInputError, ResourceNotAppliedError, SealosHubError, UsageError
 from sealoshub.reference import Reference, is_tag
+from sealoshub.value import Value, replace
 
 if TYPE_CHECKING:
     from sealoshub.cli.progress import Watcher
@@ -51,8 +51,7 @@ class PushCommand(TyperCommand):
         return ["[OPTIONS]", "[SOURCE]", "REF"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Value):
     """How fast and in which pieces.
 
     Args:

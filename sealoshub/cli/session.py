@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from sealoshub.cli.output import is_terminal, moment, remaining
 from sealoshub.credentials import ledger
 from sealoshub.errors import AuthenticationError, InvalidInputError, UsageError
 from sealoshub.kube import expiry
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from sealoshub.cli.output import Output
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 WARNED_BEFORE: Final = timedelta(days=3)  # the end of a login
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Value):
     """How to speak to a registry, and whom to believe.
 
     Args:

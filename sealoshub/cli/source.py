@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealoshub.errors import SealosHubError, UsageError
 from sealoshub.reference import Reference
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from sealoshub.registry.source import FromRegistry, ImageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value):
     """What is to be pushed.
 
     Args:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealoshub.cli import options, session
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from sealoshub.registry.source import ImageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Speaking:
+class Speaking(Value):
     """How the registries of one command are spoken to.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.registry.push_events import BlobState
@@ -23,10 +22,14 @@ SAMPLE_EVERY: Final = 0.25  # seconds between two measurements
 FIRST_RATE: Final = 0.5  # seconds before which a rate is a guess
 
 
-@dataclass(slots=True)
 class _Blob:
-    done: int = 0
-    state: BlobState | None = None
+    """How far one blob is."""
+
+    __slots__ = ("done", "state")
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.state: BlobState | None = None
 
 
 class Tally:

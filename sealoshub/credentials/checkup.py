@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.credentials import authfile, entry, pointers, program
 from sealoshub.credentials.places import File, Format
 from sealoshub.errors import InvalidInputError, SealosHubError
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from sealoshub.credentials.places import Places
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 20.0  # of one answer; a keychain that takes longer waits for its owner
 
 
-@dataclass(frozen=True, slots=True)
-class Checkup:
+class Checkup(Value):
     """One helper, and what came of asking it.
 
     Args:

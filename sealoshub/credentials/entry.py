@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.credentials.places import Format
 from sealoshub.errors import InvalidInputError
 from sealoshub.secret import Secret
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,8 +24,7 @@ _HUB_HOSTS: Final = frozenset({HUB_HOST, "index.docker.io", "registry-1.docker.i
 _SCHEME: Final = re.compile(r"^https?://")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value):
     """What one entry holds."""
 
     account: str

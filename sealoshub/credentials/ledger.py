@@ -6,19 +6,18 @@ A refresh token does not say when it ends, and a credential file does not say wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealoshub.credentials import authfile
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Value):
     """One login.
 
     Args:

@@ -7,13 +7,13 @@ one program stored is what the other finds (docs/reference/credential-files.md).
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealoshub.errors import UsageError
 from sealoshub.secret import Secret
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,16 +35,14 @@ class Compat(StrEnum):
     DOCKER = "docker"
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Value):
     """One credential file."""
 
     path: Path
     format: Format
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Value):
     """Where to look, and where to write.
 
     Args:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from sealoshub.errors import InvalidInputError, SealosHubError
 from sealoshub.secret import Secret
+from sealoshub.value import Value
 
 SECONDS: Final = 60.0  # a desktop keychain may ask its owner to unlock it
 TOKEN_USER: Final = "<token>"  # noqa: S105  # a user name: the secret beside it is a refresh token
@@ -28,8 +28,7 @@ class HelperMissingError(InvalidInputError):
     code = "HELPER_MISSING"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Value):
     """What a helper keeps for one server."""
 
     account: str

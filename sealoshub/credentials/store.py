@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sealoshub.credentials import authfile, entry, pointers, program, ring, vault
 from sealoshub.credentials.places import File, Format, Places
 from sealoshub.errors import InvalidInputError, SealosHubError
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,7 @@ INLINE: Final = "$DOCKER_AUTH_CONFIG"
 _INLINE_FILE: Final = File(Path(INLINE), Format.DOCKER)  # a name for messages, never opened
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCredential:
+class StoredCredential(Value):
     """A credential and where it lies.
 
     Args:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from sealoshub.errors import SealosHubError
+from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +14,7 @@ Object = dict[str, Any]  # a Kubernetes object as JSON has it; the one place whe
 Outcome = Literal["created", "configured", "unchanged"]
 
 
-@dataclass(frozen=True, slots=True)
-class UserInfo:
+class UserInfo(Value):
     """Who the API server says somebody is (`authentication.k8s.io/v1`, UserInfo).
 
     Args:
@@ -31,8 +30,7 @@ class UserInfo:
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
+class ApplyResult(Value):
     """What an apply did: the object as it is now, and whether that is new.
 
     Args:

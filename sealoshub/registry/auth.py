@@ -13,7 +13,6 @@ import json
 import re
 import threading
 import time
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
@@ -22,6 +21,7 @@ from urllib.parse import urlencode
 from sealoshub.errors import AuthenticationError, UnavailableError
 from sealoshub.registry import failure
 from sealoshub.secret import Secret
+from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -47,8 +47,7 @@ _VISIBLE: Final = re.compile(r"[!-~]+")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Value):
     """What a person logs in to a registry with.
 
     Args:
@@ -68,8 +67,7 @@ class Credential:
         return f"{self.account} in {self.source}" if self.source else self.account
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(Value):
     """One request to a token server.
 
     Args:
@@ -85,8 +83,7 @@ class TokenRequest:
     authorization: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Value):
     """An access token.
 
     Args:
@@ -265,11 +262,15 @@ class Tokens:
                 return token
 
 
-@dataclass(slots=True)
 class _Slot:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    token: Token | None = None
-    renew_at: float = 0.0
+    """The token for one wish; whoever holds the lock may change it."""
+
+    __slots__ = ("lock", "renew_at", "token")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.token: Token | None = None
+        self.renew_at = 0.0
 
 
 def _get(

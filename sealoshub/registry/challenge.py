@@ -8,9 +8,10 @@ empty list elements. A parser that splits at commas takes the comma of
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,8 +29,7 @@ _PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _NEXT: Final = re.compile(r"[^,]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Value):
     """One challenge: how a server wants to be authenticated to.
 
     Args:

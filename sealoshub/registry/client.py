@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode
@@ -21,6 +20,7 @@ from sealoshub.registry.retry import Retry
 from sealoshub.registry.transport import transport
 from sealoshub.registry.wire import Request, Wire
 from sealoshub.secret import Secret
+from sealoshub.value import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -12,7 +12,6 @@ import hashlib
 import os
 import threading
 from collections import deque
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +29,7 @@ from sealoshub.registry.image import (
     unwatched,
 )
 from sealoshub.registry.spool import Spool
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -59,8 +59,7 @@ class Compression(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Value):
     """A way to compress.
 
     Args:

@@ -16,11 +16,11 @@ import re
 import select
 import socket
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.registry.response import ExchangeError, Response
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     import ssl
@@ -43,8 +43,7 @@ class HeaderError(ExchangeError):
     """A header to be sent has characters that would end it; its text is not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSlice:
+class FileSlice(Value):
     """Bytes of a body that lie in a regular file.
 
     Args:

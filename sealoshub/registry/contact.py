@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
@@ -11,6 +10,7 @@ from sealoshub.errors import UnavailableError
 from sealoshub.registry import challenge, failure, realm
 from sealoshub.registry.url import Url
 from sealoshub.registry.wire import Request
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,7 @@ _TRY_OTHER: Final[Mapping[Scheme, frozenset[str]]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Value):
     """What the first contact found out.
 
     Args:

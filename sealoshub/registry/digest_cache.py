@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.reference import Digest
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,7 @@ _VERSION: Final = 1
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9.]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Value):
     """How a layer is compressed: all that its digest depends on, besides its content.
 
     Args:
@@ -46,8 +45,7 @@ class Recipe:
         return f"{self.algorithm}-{self.level}-{self.library}-{self.block}"
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Value):
     """What a layer became.
 
     Args:

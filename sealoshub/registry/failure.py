@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 import unicodedata
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +29,7 @@ from sealoshub.registry.proxy import ProxySettingError
 from sealoshub.registry.response import Headers, NotPlainError
 from sealoshub.registry.transport import PoolClosedError, ProxyError
 from sealoshub.registry.url import Url, UrlError
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     import ssl
@@ -87,8 +87,7 @@ class TransientError(UnavailableError):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value):
     """A complete answer of a server.
 
     Args:

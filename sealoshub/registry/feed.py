@@ -7,12 +7,12 @@ its chunks come out of one pass over it; only a step back opens it again.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import SealosHubError
 from sealoshub.registry.connection import FileSlice
 from sealoshub.registry.image import BLOCK, FileRegion
+from sealoshub.value import replace
 
 if TYPE_CHECKING:
     import threading

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from sealoshub.errors import InvalidInputError, SealosHubError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
 from sealoshub.registry.failure import clean
+from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -71,8 +71,7 @@ class FileRegion:
             os.close(self.descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Value):
     """What an image runs on.
 
     Args:
@@ -89,8 +88,7 @@ class Platform:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Value):
     """What another document says about some content.
 
     Args:
@@ -152,8 +150,7 @@ class Descriptor:
         return self.annotations.get("vnd.docker.reference.type") == "attestation-manifest"
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Value):
     """Content that can be opened as often as needed.
 
     Args:
@@ -319,8 +316,7 @@ class VerifiedReader:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Value):
     """A manifest or an index, exactly as it was found.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -16,6 +15,7 @@ from sealoshub.errors import AuthenticationError, UnavailableError
 from sealoshub.registry import auth, failure, hubapi
 from sealoshub.registry.auth import Credential
 from sealoshub.secret import Secret
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from sealoshub.registry.auth import Token
@@ -25,8 +25,7 @@ _SELF: Final = "/v1/logins/self"  # ours: the login whose refresh token is sent
 _WHOAMI: Final = "/v1/whoami"
 
 
-@dataclass(frozen=True, slots=True)
-class LoginResult:
+class LoginResult(Value):
     """What a login brought.
 
     Args:

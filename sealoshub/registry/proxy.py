@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from sealoshub.registry.url import Url, UrlError
 from sealoshub.secret import Secret
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,7 @@ class ProxySettingError(Exception):
     """The environment names a proxy that cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Value):
     """An HTTP proxy.
 
     Args:
@@ -36,7 +35,7 @@ class Proxy:
 
     host: str
     port: int
-    authorization: Secret | None = field(default=None)
+    authorization: Secret | None = None
 
 
 def proxy_for(url: Url, environment: Mapping[str, str]) -> Proxy | None:

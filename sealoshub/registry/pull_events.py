@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealoshub.registry.push_events import BlobProgress
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from sealoshub.registry.target import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class PullStarted:
+class PullStarted(Value):
     """The blobs of an image are fetched now.
 
     Args:
@@ -32,8 +31,7 @@ class PullStarted:
     manifests: int
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestPulled:
+class ManifestPulled(Value):
     """A manifest is here; whatever it lists, is.
 
     Args:
@@ -47,8 +45,7 @@ class ManifestPulled:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class PullResult:
+class PullResult(Value):
     """What is on the disk now.
 
     Args:

@@ -5,9 +5,10 @@ Nothing that sends or reads is imported here: showing is loaded with every comma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from sealoshub.reference import Digest
@@ -24,8 +25,7 @@ class BlobState(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Value):
     """The push begins.
 
     Args:
@@ -41,8 +41,7 @@ class Started:
     manifests: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlobProgress:
+class BlobProgress(Value):
     """A blob got on.
 
     Args:
@@ -60,8 +59,7 @@ class BlobProgress:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compressing:
+class Compressing(Value):
     """A layer is compressed, before it has a digest and becomes a blob of the same push.
 
     Args:
@@ -79,8 +77,7 @@ class Compressing:
     blob_size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestPushed:
+class ManifestPushed(Value):
     """A manifest is in the registry.
 
     Args:
@@ -98,8 +95,7 @@ class ManifestPushed:
     existed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PushResult:
+class PushResult(Value):
     """What is in the registry now.
 
     Args:

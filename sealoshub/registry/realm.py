@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealoshub.errors import UnavailableError
 from sealoshub.registry.failure import clean, public_url
 from sealoshub.registry.url import UrlError
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from sealoshub.registry.challenge import Challenge
     from sealoshub.registry.url import Url
 
 
-@dataclass(frozen=True, slots=True)
-class Realm:
+class Realm(Value):
     """A token server that was found acceptable.
 
     Args:

@@ -11,7 +11,6 @@ a signature is of a digest).
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +21,7 @@ from sealoshub.registry.expand import MAGIC_SIZE, compression_of
 from sealoshub.registry.image import Blob, Manifest
 from sealoshub.registry.layout import subject_of
 from sealoshub.registry.store import Contents
+from sealoshub.value import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

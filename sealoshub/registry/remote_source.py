@@ -7,7 +7,7 @@ they are mounted, which is what `mount_from` of a push is for, and nothing is op
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,8 +61,7 @@ def open_remote(
         return ImageSource(f"docker://{reference}", contents, stack.pop_all().close)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RemoteBlob(Blob):
+class RemoteBlob(Blob, kw_only=True):
     """A blob that can be had from any offset on.
 
     Args:

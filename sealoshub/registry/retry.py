@@ -7,10 +7,10 @@ the wait must end at once when the user presses Ctrl-C, and tests inject it.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sealoshub.registry.failure import TransientError
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     import threading
@@ -33,8 +33,7 @@ def _silent(_text: str) -> None:
     """Say nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Value):
     """Run steps again when they fail for a passing reason.
 
     Args:
@@ -49,7 +48,7 @@ class Retry:
     budget: float = BUDGET
     sleep: Callable[[float], None] | None = None
     clock: Callable[[], float] = time.monotonic
-    jitter: Callable[[float, float], float] = field(default=_uniform)
+    jitter: Callable[[float, float], float] = _uniform
     on_note: Callable[[str], None] = _silent
 
     def run(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from sealoshub.errors import InvalidInputError, UsageError
+from sealoshub.value import Value
 
 _PREFIX: Final = re.compile(r"(oci|oci-archive|docker-archive):(?!//)(.*)", re.DOTALL)
 _OTHER: Final = re.compile(r"(docker|docker-daemon|containers-storage|dir|https?):")
@@ -28,8 +28,7 @@ class Kind(StrEnum):
     DOCKER_ARCHIVE = "docker-archive"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Value):
     """Where an image goes.
 
     Args:

@@ -8,7 +8,6 @@ retry policy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
@@ -19,6 +18,7 @@ from sealoshub.registry.feed import Feed, StoppedError
 from sealoshub.registry.presence import Presence
 from sealoshub.registry.push_events import BlobState
 from sealoshub.registry.upload import OffsetError, Session, SessionLostError, TooLargeError
+from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
     import threading
@@ -37,8 +37,7 @@ __all__ = ["BlobTransfer", "Manner", "StoppedError"]
 MAX_LOST: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(Value):
     """How the blobs of one push are sent; shared by all of them.
 
     Args:
@@ -56,7 +55,6 @@ class Manner:
     presence: Presence = field(default_factory=Presence)
 
 
-@dataclass(slots=True)
 class BlobTransfer:
     """Brings one blob into one repository.
 
@@ -73,25 +71,29 @@ class BlobTransfer:
         inherited: Bytes that an earlier process had brought there.
     """
 
-    repository: Repository
-    blob: Blob
-    stop: threading.Event
-    report: Callable[[BlobState, int], None]
-    manner: Manner = field(default_factory=Manner)
-    inherited: int = field(default=0, init=False)
-    _feed: Feed = field(init=False)
-    _entry: Entry | None = field(default=None, init=False)
-    _sources: list[str] = field(init=False)
-    _session: Session | None = field(default=None, init=False)
-    _sent: int = field(default=0, init=False)  # bytes that may be in this session at most
-    _began: bool = field(default=False, init=False)  # this process has sent something
-    _proven: int = field(default=0, init=False)  # bytes that the registry said it has
-    _lost: int = field(default=0, init=False)
-    _may_resume: bool = field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        self._feed = Feed(self.blob, self.stop, self.manner.throttle)
-        self._sources = list(self.manner.mount_from)
+    def __init__(
+        self,
+        repository: Repository,
+        blob: Blob,
+        stop: threading.Event,
+        report: Callable[[BlobState, int], None],
+        manner: Manner,
+    ) -> None:
+        self.repository = repository
+        self.blob = blob
+        self.report = report
+        self.manner = manner
+        self.inherited = 0
+        self._stop = stop
+        self._feed = Feed(blob, stop, manner.throttle)
+        self._entry: Entry | None = None
+        self._sources = list(manner.mount_from)
+        self._session: Session | None = None
+        self._sent = 0  # bytes that may be in this session at most
+        self._began = False  # this process has sent something
+        self._proven = 0  # bytes that the registry said it has
+        self._lost = 0
+        self._may_resume = True
 
     def skip(self) -> None:
         """The blob is known to be there: end the upload of a process that died, and report."""
@@ -121,7 +123,7 @@ class BlobTransfer:
         try:
             self._inherit()
             try:
-                state = client.retry.run(self._attempt, self.stop, lambda: self._proven)
+                state = client.retry.run(self._attempt, self._stop, lambda: self._proven)
             except ContentRefusedError:
                 self._check_source()
                 raise

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import http
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
 from sealoshub.registry import failure
 from sealoshub.registry.transport import Body
+from sealoshub.value import Value, replace
 
 if TYPE_CHECKING:
     from sealoshub.reference import Digest
@@ -27,8 +27,7 @@ OCTETS: Final = {"Content-Type": "application/octet-stream"}
 _RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Value):
     """A repository of a registry and the right to push to it.
 
     Args:
@@ -49,8 +48,7 @@ class Repository:
         return f"/v2/{self.name}/{rest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Value):
     """An upload that a registry opened.
 
     Args:

@@ -7,8 +7,9 @@ nothing is decoded, sorted or escaped anew, apart from characters that no reques
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final, Self
+
+from sealoshub.value import Value, replace
 
 MAX_URL: Final = 64 * 1024  # characters; signed addresses of object stores have about 2,000
 
@@ -29,8 +30,7 @@ class UrlError(ValueError):
     """The text is no address that can be asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Value):
     """An absolute address with a host.
 
     Args:

@@ -6,7 +6,6 @@ Below :mod:`sealoshub.registry.client`, which adds authentication; above
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sealoshub.errors import UnavailableError
@@ -15,6 +14,7 @@ from sealoshub.registry.failure import Answer
 from sealoshub.registry.proxy import ProxySettingError
 from sealoshub.registry.response import ExchangeError
 from sealoshub.registry.url import Url, UrlError
+from sealoshub.value import Value, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,8 +35,7 @@ _FOREIGN_HEADERS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Value):
     """One request, without who asks.
 
     Args:

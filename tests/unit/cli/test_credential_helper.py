@@ -40,6 +40,7 @@ OUR_MODULES: Final = {
     "sealoshub.errors",
     "sealoshub.reference",
     "sealoshub.secret",
+    "sealoshub.value",
 }
 
 

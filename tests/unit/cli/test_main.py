@@ -32,7 +32,7 @@ HEAVY = (
 )
 OURS = (
     "sealoshub sealoshub.errors sealoshub.cli sealoshub.cli.main sealoshub.cli.output "
-    "sealoshub.cli.tree sealoshub.cli.group"
+    "sealoshub.cli.tree sealoshub.cli.group sealoshub.value"
 )
 
 
