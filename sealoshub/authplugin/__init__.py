@@ -37,6 +37,7 @@ __all__ = [
     "Factory",
     "Grant",
     "Identity",
+    "KeptIn",
     "NoOpinion",
     "Plugin",
     "PluginContext",
@@ -103,6 +104,21 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptIn:
+    """The Secret that a token of a ServiceAccount is kept in, or bound to, and dies with.
+
+    Args:
+        namespace: Namespace of the Secret.
+        name: Its name.
+        uid: Its UID; empty if nobody may look whether it is still there.
+    """
+
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Somebody whom a plugin vouches for.
 
@@ -114,6 +130,7 @@ class Identity:
         credential_id: Which credential it was, for the audit log; no secret.
         expires: End of the credential's own life, if it is known.
         method: How he proved it.
+        kept_in: The Secret that his token dies with, if there is one.
         key: A digest of name, uid, groups and extra; equal for equal users. Set by itself.
     """
 
@@ -126,6 +143,7 @@ class Identity:
     method: Literal["anonymous", "token", "certificate", "password", "login", "personal"] = (
         "password"
     )
+    kept_in: KeptIn | None = None
     key: bytes = field(init=False, repr=False, compare=False, default=b"")
 
     def __post_init__(self) -> None:
@@ -177,10 +195,12 @@ class Grant:
     Args:
         actions: What is granted, a subset of :attr:`Scope.grantable`; empty is a denial.
         reason: Why, for the audit log and for `explain`.
+        refused: Why an action is missing that RBAC would allow: a quota. Empty if none is.
     """
 
     actions: frozenset[str]
     reason: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +306,7 @@ def identity_of(
     method: Literal["token", "certificate", "login", "personal"],
     credential_id: str = "",
     expires: datetime | None = None,
+    kept_in: KeptIn | None = None,
 ) -> Identity:
     """Return the identity of a Kubernetes user."""
     return Identity(
@@ -296,4 +317,5 @@ def identity_of(
         credential_id=credential_id,
         expires=expires,
         method=method,
+        kept_in=kept_in,
     )

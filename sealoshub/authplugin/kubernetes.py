@@ -23,11 +23,18 @@ from sealoshub.authplugin import (
     Unavailable,
 )
 from sealoshub.authplugin.cache import Cache, SecretKeys
-from sealoshub.authplugin.kubernetes_identity import IdentityReviews, Options
+from sealoshub.authplugin.keptin import Secrets
+from sealoshub.authplugin.kubernetes_identity import (
+    SERVICE_ACCOUNT,
+    IdentityReviews,
+    Options,
+    service_account,
+)
 from sealoshub.authplugin.publicrepositories import LookedUp, PublicRepositories
+from sealoshub.authplugin.quotas import Quotas
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub.names import GROUP, organization_namespace, split_repository
-from sealoshub.imagehub.rights import verb_of_action
+from sealoshub.imagehub.rights import Verb, verb_of_action
 from sealoshub.kube import UserInfo
 from sealoshub.kube.answer import Decision, ResourceAttributes
 
@@ -46,13 +53,14 @@ DECISIONS: Final = 50_000
 ACCOUNTS: Final = 20_000
 QUESTIONS: Final = 10_000  # scopes whose reviews are kept ready
 
-_SERVICE_ACCOUNT: Final = "system:serviceaccount:"
 _ANONYMOUS_NAME: Final = "system:anonymous"
 _ANONYMOUS_GROUP: Final = "system:unauthenticated"
 _ANY_ACCOUNT: Final = frozenset({"", "token", "<token>", "sealoshub"})
 # RBAC knows no organisation of this name: only a rule for all of them allows it. The name of a
 # review must never be empty.
 _ALL: Final = "*"
+# What administrators and the controller hold, whom no quota stops.
+_CONTROL: Final = ResourceAttributes(str(Verb.CONTROL), GROUP, "organizations", _ALL)
 _NO_NAME: Final = Grant(frozenset(), "not the name of a repository of an organisation")
 _Asked = tuple[tuple[str, ResourceAttributes], ...]
 
@@ -122,8 +130,10 @@ class Kubernetes(Plugin):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._api = api
-        self._reviews = IdentityReviews(api, options, clock=clock, now=now)
+        self._secrets = Secrets(api, clock)
+        self._reviews = IdentityReviews(api, options, self._secrets, clock=clock, now=now)
         self._public: PublicRepositories = PublicRepositories(api, clock)
+        self._quotas = Quotas(api, clock)
         self._keys = SecretKeys()
         self._identities: Cache[Identity | _Rejection] = Cache(IDENTITIES, clock)
         self._decisions: Cache[Decision] = Cache(DECISIONS, clock)
@@ -131,16 +141,18 @@ class Kubernetes(Plugin):
         self._asked = functools.lru_cache(QUESTIONS)(_questions)
 
     async def start(self) -> None:
-        """Begin to watch the repositories."""
+        """Begin to watch the repositories and the quotas."""
         self._public.start()
+        self._quotas.start()
 
     async def stop(self) -> None:
-        """End the watch."""
+        """End the watches."""
         await self._public.stop()
+        await self._quotas.stop()
 
     def unready(self) -> str | None:
-        """Return why it is not known what is public."""
-        return self._public.unknown()
+        """Return why it is not known what is public, or never was which quota is used up."""
+        return self._public.unknown() or self._quotas.unread()
 
     # ------------------------------------------------------------------ who
     async def authenticate(self, credential: Credential) -> Identity | NoOpinion:
@@ -176,7 +188,7 @@ class Kubernetes(Plugin):
         return answer
 
     async def confirm(self, identity: Identity) -> bool | NoOpinion:
-        """Tell whether the ServiceAccount of *identity* still exists with the same UID.
+        """Tell whether the ServiceAccount of *identity* still exists, and what its token died with.
 
         Raises:
             Unavailable: The API server does not answer.
@@ -194,7 +206,10 @@ class Kubernetes(Plugin):
             same = metadata.get("uid") == identity.uid and not metadata.get("deletionTimestamp")
             return same, ACCOUNT_SECONDS if same else NEGATIVE_SECONDS
 
-        return await self._accounts.ask((identity.name, identity.uid), ask)
+        kept_in = identity.kept_in
+        if not await self._accounts.ask((identity.name, identity.uid), ask):
+            return False
+        return kept_in is None or await self._secrets.keeps(kept_in)
 
     # ------------------------------------------------------------------ may he
     async def authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion:
@@ -215,7 +230,17 @@ class Kubernetes(Plugin):
         if not identity.is_anonymous:
             questions = [ask for action, ask in asked if not (public and action == "pull")]
             decisions = await asyncio.gather(*(self._review(identity, one) for one in questions))
-        return self._grant(asked, decisions, public=public)
+        grant = self._grant(asked, decisions, public=public)
+        return await self._within_quota(identity, scope, grant)
+
+    async def _within_quota(self, identity: Identity, scope: Scope, grant: Grant) -> Grant:
+        """Take the push out of *grant* if the organisation has no room for it."""
+        if "push" not in grant.actions or not (full := await self._quotas.refusal(scope.name)):
+            return grant
+        if (await self._review(identity, _CONTROL)).allowed:
+            return grant
+        reasons = "; ".join(filter(None, (grant.reason, full)))
+        return Grant(grant.actions - {"push"}, reasons, full)
 
     def _is_public(self, scope: Scope) -> bool:
         return scope.name in self._public and self._public.unknown() is None
@@ -295,13 +320,18 @@ class Kubernetes(Plugin):
                     if known is None:
                         return None
                     decisions.append(known)
-        return self._grant(asked, decisions, public=public)
+        grant = self._grant(asked, decisions, public=public)
+        if "push" in grant.actions and self._quotas.limit(scope.name) is not None:
+            return None  # there are few of them
+        return grant
 
     def recall_confirm(self, identity: Identity) -> bool | NoOpinion | None:
-        """Return whether the ServiceAccount still exists if that is known; else None."""
-        if not identity.name.startswith(_SERVICE_ACCOUNT):
+        """Return what :meth:`confirm` would if that is known; else None."""
+        if not identity.name.startswith(SERVICE_ACCOUNT):
             return NO_OPINION
-        return self._accounts.get((identity.name, identity.uid))
+        known = self._accounts.get((identity.name, identity.uid))
+        kept_in = identity.kept_in
+        return known if not known or kept_in is None else self._secrets.recall(kept_in)
 
     def _require_visibility(self) -> None:
         """Refuse to deny a pull while it is not known whether the repository is public.
@@ -321,6 +351,13 @@ class OneShot(Kubernetes):
         super().__init__(api, options)
         self._public = self._looked_up = LookedUp(api, time.monotonic)
 
+    async def start(self) -> None:
+        """Watch nothing."""
+
+    def unready(self) -> str | None:
+        """Return None: what is asked about is looked up."""
+        return None
+
     async def authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion:
         """Look the repository up, then decide as ever.
 
@@ -329,9 +366,11 @@ class OneShot(Kubernetes):
         """
         if scope.type == "repository":
             try:
-                await self._looked_up.look(scope.name)
+                await self._looked_up.look_up(scope.name)
             except InvalidInputError:
-                return Grant(frozenset(), "not the name of a repository of an organisation")
+                return _NO_NAME
+            if "push" in scope.grantable:
+                await self._quotas.look(scope.name.partition("/")[0])
         return await super().authorize(identity, scope)
 
     def recall_authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion | None:
@@ -359,14 +398,6 @@ def _questions(scope: Scope) -> _Asked | None:
         for action, verb in verbs
         if verb is not None
     )
-
-
-def service_account(user: str) -> tuple[str, str]:
-    """Return namespace and name of a ServiceAccount's user name; two empty strings for others."""
-    if not user.startswith(_SERVICE_ACCOUNT):
-        return "", ""
-    namespace, _, name = user.removeprefix(_SERVICE_ACCOUNT).partition(":")
-    return (namespace, name) if namespace and name and ":" not in name else ("", "")
 
 
 def _check_identity(identity: Identity, account: str) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from sealoshub.authplugin.keptin import Secrets
     from sealoshub.kube import UserInfo
     from sealoshub.kube.review import ApiServer
 
@@ -29,6 +30,7 @@ CONTEXTS: Final = 256  # TLS contexts of recently seen certificates, some 30 kB 
 CONTEXT_SECONDS: Final = 300.0
 HANDSHAKES: Final = 8  # at once: each costs this process a signature
 
+SERVICE_ACCOUNT: Final = "system:serviceaccount:"  # begin of such a user name
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CREDENTIAL_ID: Final = "authentication.kubernetes.io/credential-id"
 
@@ -68,6 +70,7 @@ class IdentityReviews:
     Args:
         api: The API server.
         options: Which credentials are accepted.
+        secrets: Finds what tokens die with.
         clock: Monotonic time in seconds.
         now: Wall-clock time.
     """
@@ -76,12 +79,14 @@ class IdentityReviews:
         self,
         api: ApiServer,
         options: Options,
+        secrets: Secrets,
         *,
         clock: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._options = options
+        self._secrets = secrets
         self._now = now
         self._keys = SecretKeys()
         self._contexts: Cache[tuple[ssl.SSLContext, datetime]] = Cache(CONTEXTS, clock)
@@ -129,8 +134,14 @@ class IdentityReviews:
                 hint="Make a new one, for example with kubectl create token"
                 + (f" --audience {self._options.audiences[0]}." if for_hub else "."),
             ) from exc
+        # Claims count from here on: the API server has found the token to be a ServiceAccount's.
+        namespace = service_account(user.name)[0]
         return identity_of(
-            user, method="token", credential_id=_credential_id(user), expires=_expiry(claims)
+            user,
+            method="token",
+            credential_id=_credential_id(user),
+            expires=_expiry(claims),
+            kept_in=await self._secrets.behind(claims, namespace),
         )
 
     async def _for_hub(self, token: Secret) -> UserInfo:
@@ -182,6 +193,14 @@ class IdentityReviews:
         made = context, certificate.not_after
         self._contexts.put(key, made, CONTEXT_SECONDS)
         return made
+
+
+def service_account(user: str) -> tuple[str, str]:
+    """Return namespace and name of a ServiceAccount's user name; two empty strings for others."""
+    if not user.startswith(SERVICE_ACCOUNT):
+        return "", ""
+    namespace, _, name = user.removeprefix(SERVICE_ACCOUNT).partition(":")
+    return (namespace, name) if namespace and name and ":" not in name else ("", "")
 
 
 def _unverified(token: str) -> dict[str, object]:

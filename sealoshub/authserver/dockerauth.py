@@ -24,7 +24,7 @@ from sealoshub.authplugin import (
     UnknownCredential,
     chain,
 )
-from sealoshub.authplugin.kubernetes import service_account
+from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.errors import InvalidInputError, UnavailableError
 from sealoshub.imagehub.names import HUB_NAMESPACE
 from sealoshub.kube.review import ApiServer

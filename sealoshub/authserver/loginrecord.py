@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sealoshub.authplugin import Identity, Scope
-from sealoshub.authplugin.kubernetes import service_account
+from sealoshub.authplugin import Identity, KeptIn, Scope
+from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.imagehub.names import GROUP, VERSION
 
 if TYPE_CHECKING:
@@ -153,6 +153,10 @@ def _origin(identity: Identity) -> dict[str, Any]:
     namespace, name = service_account(identity.name)
     if name:
         origin["serviceAccount"] = {"namespace": namespace, "name": name, "uid": identity.uid}
+    if identity.kept_in is not None:
+        origin["secretName"] = identity.kept_in.name
+        if identity.kept_in.uid:
+            origin["secretUID"] = identity.kept_in.uid
     if identity.method == "certificate" and identity.expires is not None:
         origin["certificateNotAfter"] = text_of(identity.expires)
     if identity.credential_id:
@@ -174,6 +178,7 @@ def read(item: Mapping[str, Any]) -> LoginRecord | None:
         created = _time(spec["created"])
         used = (item.get("status") or {}).get("lastUsed")
         scopes = spec.get("scopes")
+        expires = _time(spec["expires"])
         return LoginRecord(
             id=metadata["name"],
             token_hash=spec["tokenHash"],
@@ -184,12 +189,14 @@ def read(item: Mapping[str, Any]) -> LoginRecord | None:
                 groups=tuple(user.get("groups") or ()),
                 extra=extra,
                 credential_id=f"login:{metadata['name']}",
+                expires=expires,
+                kept_in=_kept_in(user["name"], spec.get("origin") or {}),
                 method="personal" if kind == "personal" else "login",
             ),
             service=spec.get("service") or "",
             scopes=None if scopes is None else tuple(_limit(text) for text in scopes),
             created=created,
-            expires=_time(spec["expires"]),
+            expires=expires,
             idle_seconds=int(spec.get("idleSeconds") or 0),
             last_used=_time(used) if used else created,
             client=spec.get("client") or "",
@@ -199,6 +206,18 @@ def read(item: Mapping[str, Any]) -> LoginRecord | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _kept_in(user: str, origin: Mapping[str, Any]) -> KeptIn | None:
+    """Return the Secret that a login hangs on.
+
+    Raises:
+        ValueError: It has a UID and no name: the API server did not store all that was written.
+    """
+    name, uid = origin.get("secretName") or "", origin.get("secretUID") or ""
+    if uid and not name:
+        raise ValueError("a Secret without a name cannot be looked for")
+    return KeptIn(service_account(user)[0], name, uid) if name else None
 
 
 def _limit(text: str) -> Scope:

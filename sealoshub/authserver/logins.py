@@ -14,7 +14,7 @@ import hmac
 import logging
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -54,6 +54,7 @@ NEGATIVE_SECONDS: Final = 5.0
 USED_SECONDS: Final = 3600.0  # `status.lastUsed` is written at most so often
 LOGINS: Final = 20_000
 PRUNE_SECONDS: Final = 60.0
+UNWATCHED_SECONDS: Final = 24 * 3600  # of a login whose Secret nobody may look for
 
 _TOKEN: Final = re.compile(r"(?:shr|shp)_[A-Za-z0-9_-]{43}")
 _UNKNOWN: Final = "this login is not known here: it expired, was revoked, or is of another hub"
@@ -151,6 +152,7 @@ class Logins:
         """
         if wish.type == "personal":
             await self._require_room(identity)
+        wish = replace(wish, seconds=self._life(identity, wish.seconds))
         prefix = PERSONAL if wish.type == "personal" else REFRESH
         token = prefix + secrets.token_urlsafe(TOKEN_BYTES)
         digest = hashlib.sha256(token.encode()).hexdigest()
@@ -269,6 +271,19 @@ class Logins:
         if record is False or not hmac.compare_digest(record.token_hash, digest):
             return None
         return record
+
+    def _life(self, identity: Identity, seconds: int) -> int:
+        """Return how long a login of *identity* may live, at most *seconds*.
+
+        One that hangs on a Secret lives for a day if nobody may look whether that is still there,
+        and what is made with it ends with it.
+        """
+        if identity.kept_in is None or identity.kept_in.uid:
+            return seconds
+        left = UNWATCHED_SECONDS
+        if identity.method == "login" and identity.expires is not None:
+            left = max(0, int((identity.expires - self._now()).total_seconds()))
+        return min(seconds, left)
 
     async def _require_room(self, identity: Identity) -> None:
         most = self.lifetimes.most_tokens

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealoshub.authplugin.kubernetes import service_account
+from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.authserver import loginrecord
 from sealoshub.errors import NotFoundError
 from sealoshub.imagehub.names import HUB_NAMESPACE, organization_namespace

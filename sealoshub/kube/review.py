@@ -18,6 +18,7 @@ import httpx
 
 from sealoshub.errors import (
     AuthenticationError,
+    DeniedError,
     InvalidInputError,
     UnavailableError,
 )
@@ -42,6 +43,7 @@ PAGE: Final = 500  # objects of one list answer
 
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _CUT_OFF: Final = (
     httpx.ReadError,
     httpx.WriteError,
@@ -199,6 +201,22 @@ class ApiServer:
             UnavailableError: No sensible answer, or the token server may not read it.
         """
         return await self._own("GET", path)
+
+    async def metadata(self, path: str) -> dict[str, Any]:
+        """Return the metadata of the object at *path*; its content is not asked for.
+
+        Raises:
+            NotFoundError: It does not exist.
+            DeniedError: The token server may not look, where it need not be allowed to.
+            UnavailableError: No sensible answer.
+        """
+        headers = {**self._own_headers(), "accept": _METADATA}
+        async with self._deadline():
+            status, content = await self._send(self._pool(), "GET", path, headers, None)
+        if status == httpx.codes.FORBIDDEN:
+            raise DeniedError(f"the token server may not look at {path}")
+        found = answers.own_checked(status, content, path).get("metadata")
+        return found if isinstance(found, dict) else {}
 
     async def list(
         self, path: str, *, label_selector: str = ""

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.images import oci_layout
+from tests.integration.hub import USER_NAMESPACE
 from tests.integration.test_way_through import (
     ACCEPTED,
     DENIED,
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from tests.integration.clients import StockClient
     from tests.integration.hub import Hub
     from tests.integration.people import Person
+    from tests.integration.servers.kube import KubeApiServer
 
 
 def make_token(owner: Person, hub: Hub, *arguments: str) -> str:
@@ -104,18 +111,112 @@ def test_logging_out_does_not_end_a_personal_token(hub: Hub, unique: str) -> Non
     machine.run(*login, stdin=token, expect=ACCEPTED)
 
 
-def test_a_token_dies_with_its_service_account(hub: Hub, unique: str) -> None:
-    """As a login does."""
+REAL = pytest.mark.parametrize("hub", ["kube-registry-3"], indirect=True, scope="session")
+
+
+@pytest.mark.parametrize(
+    "hub", ["embedded-registry-3", "kube-registry-3"], indirect=True, scope="session"
+)
+def test_a_token_dies_with_what_it_was_made_with(hub: Hub, unique: str) -> None:
+    """With the ServiceAccount, or with the Secret that keeps its token, as a login does."""
     robot, machine = hub.robot(f"robot-{unique}"), hub.user(f"ci-{unique}")
     robot.run("sealoshub", "login", hub.host, "--token-stdin", stdin=token_of(robot), expect=0)
-    token = make_token(robot, hub)
-    hub.remove_robot(f"robot-{unique}")
+    tokens = [make_token(robot, hub)]
     login = ("sealoshub", "login", hub.host, "--token-stdin")
-    deadline = time.monotonic() + 75  # the hub looks at the ServiceAccount once a minute at most
-    while (done := machine.run(*login, stdin=token)).returncode == ACCEPTED:
-        assert time.monotonic() < deadline, "the token outlived its ServiceAccount"
-        time.sleep(2)
-    assert done.returncode == 3, done.stderr
+    if hub.kube is not None:
+        old = hub.robot(f"old-{unique}")
+        bind_secrets(hub.kube, unique)
+        legacy = legacy_token(hub.kube, token_of(old), unique)
+        said = old.run(*login, stdin=legacy, expect=ACCEPTED).stderr
+        assert life(old, hub) > timedelta(days=20), said  # 30, if it is not used
+        tokens.append(make_token(old, hub))
+        hub.kube.request("DELETE", f"{SECRETS}/{unique}")
+    hub.remove_robot(f"robot-{unique}")
+    deadline = time.monotonic() + 75  # the hub looks once a minute at most
+    for token in tokens:
+        while (done := machine.run(*login, stdin=token)).returncode == ACCEPTED:
+            assert time.monotonic() < deadline, "the token outlived what it was made with"
+            time.sleep(2)
+        assert done.returncode == 3, done.stderr
+
+
+@REAL
+def test_a_login_is_short_if_nobody_may_look_for_its_secret(hub: Hub, unique: str) -> None:
+    """A day, which is said at the login; a token that is made with it ends no later."""
+    assert hub.kube is not None
+    old = hub.robot(f"old-{unique}")
+    legacy = legacy_token(hub.kube, token_of(old), unique)
+    login = ("sealoshub", "login", hub.host, "--token-stdin")
+    old.run(*login, stdin=legacy, expect=ACCEPTED)
+    assert timedelta(hours=23) < life(old, hub) <= timedelta(days=1)
+    done = old.run(
+        "sealoshub", "token", "create", hub.host, "--name", "ci", "--ttl", "30d", expect=ACCEPTED
+    )
+    assert done.stdout.startswith("shp_")
+    ends = {entry["type"]: entry["expires"] for entry in listed(old, hub)}
+    assert ends["personal"] <= ends["refresh"]
+
+
+SECRETS: Final = f"/api/v1/namespaces/{USER_NAMESPACE}/secrets"
+
+
+def legacy_token(kube: KubeApiServer, given: str, name: str) -> str:
+    """Return a token without an end, kept in the Secret *name*, as Kubernetes before 1.24 made.
+
+    Without a controller-manager nobody else signs one.
+
+    Args:
+        kube: The API server.
+        given: A token of the ServiceAccount.
+        name: Of the Secret, in the namespace of users.
+    """
+    header = jwt.get_unverified_header(given)
+    account = jwt.decode(given, options={"verify_signature": False})["kubernetes.io"]
+    prefix = "kubernetes.io/serviceaccount/"
+    claims = {
+        "iss": "kubernetes/serviceaccount",
+        "sub": f"system:serviceaccount:{USER_NAMESPACE}:{account['serviceaccount']['name']}",
+        f"{prefix}namespace": USER_NAMESPACE,
+        f"{prefix}secret.name": name,
+        f"{prefix}service-account.name": account["serviceaccount"]["name"],
+        f"{prefix}service-account.uid": account["serviceaccount"]["uid"],
+    }
+    key = load_pem_private_key(kube.service_account_key.read_bytes(), password=None)
+    token = jwt.encode(claims, key, algorithm=header["alg"], headers={"kid": header["kid"]})  # type: ignore[arg-type]  # it is EC
+    annotations = {
+        "kubernetes.io/service-account.name": account["serviceaccount"]["name"],
+        "kubernetes.io/service-account.uid": account["serviceaccount"]["uid"],
+    }
+    body = {
+        "metadata": {"name": name, "annotations": annotations},
+        "type": "kubernetes.io/service-account-token",
+        "stringData": {"token": token},
+    }
+    kube.request("POST", SECRETS, body)
+    return token
+
+
+def bind_secrets(kube: KubeApiServer, name: str) -> None:
+    """Let the token server look for that one Secret."""
+    group = "rbac.authorization.k8s.io"
+    path = f"/apis/{group}/v1/namespaces/{USER_NAMESPACE}"
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
+    kube.request("POST", f"{path}/roles", {"metadata": {"name": name}, "rules": [rule]})
+    subject = {
+        "kind": "ServiceAccount",
+        "namespace": "imagehub-system",
+        "name": "imagehub-auth-server",
+    }
+    role = {"apiGroup": group, "kind": "Role", "name": name}
+    body = {"metadata": {"name": name}, "roleRef": role, "subjects": [subject]}
+    kube.request("POST", f"{path}/rolebindings", body)
+
+
+def life(who: Person, hub: Hub) -> timedelta:
+    """Return how long the login of *who* is good yet, as `whoami` tells."""
+    done = who.run("sealoshub", "whoami", hub.host, "-o", "json", expect=ACCEPTED)
+    text = json.loads(done.stdout)["data"]["expires"]
+    return datetime.fromisoformat(text) - datetime.now(UTC)
 
 
 def test_explain_names_the_rule_or_the_owners(hub: Hub, unique: str) -> None:

@@ -56,8 +56,8 @@ class FakeKubernetes:
     """What a token server asks of an API server.
 
     Knobs: `users` by token, `allowed` rights, `accounts` by (namespace, name) with their UID,
-    `objects` by path, `status` to answer everything with, `stalled` to answer nothing.
-    `asked` records method and path of every request, `bodies` the reviews.
+    `objects` by path, `forbidden` parts of paths, `status` to answer everything with, `stalled` to
+    answer nothing. `asked` records method and path of every request, `bodies` the reviews.
     """
 
     def __init__(self, *, tls: tuple[Path, Path, Path] | None = None) -> None:
@@ -67,6 +67,7 @@ class FakeKubernetes:
         self.allowed: set[tuple[str, str, str, str]] = set()  # user, namespace, name, verb
         self.accounts: dict[tuple[str, str], str] = {}
         self.objects: dict[str, dict[str, Any]] = {}
+        self.forbidden: set[str] = set()
         self.events: list[tuple[int, str, dict[str, Any]]] = []
         self.version = 1
         self.oldest = 0
@@ -195,7 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._own(parts.path, parse_qs(parts.query), body)
 
     def _own(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> None:
-        if path.endswith("/tokenreviews"):
+        if any(part in path for part in self.fake.forbidden):
+            self._status(403, "forbidden")
+        elif path.endswith("/tokenreviews"):
             self._token_review(body["spec"])
         elif path.endswith("/subjectaccessreviews"):
             self._access_review(body["spec"])
