@@ -7,7 +7,7 @@ _sealoshub() {
     elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$where ${COMP_WORDS[i]}" in
-            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub gc"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
                 where="$where ${COMP_WORDS[i]}" ;;
         esac
     done
@@ -294,6 +294,12 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub migrate --context")
             COMPREPLY=(); return ;;
+        "sealoshub hub gc --idle")
+            COMPREPLY=(); return ;;
+        "sealoshub hub gc --data")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub gc --output"|"sealoshub hub gc -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         "sealoshub hub revoke --user")
             COMPREPLY=(); return ;;
         "sealoshub hub revoke --organization")
@@ -371,7 +377,7 @@ _sealoshub() {
         "sealoshub token revoke") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub explain") words="pull push delete --as --as-group --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub doctor") words="--kubeconfig -k --context --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub hub") words="up down status auth-server controller manifests secrets migrate revoke user keys plugin --help -h" ;;
+        "sealoshub hub") words="up down status auth-server controller manifests secrets migrate gc revoke user keys plugin --help -h" ;;
         "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub down") words="--data --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub status") words="--data --output -o --quiet -q --verbose -v --help -h" ;;
@@ -380,6 +386,7 @@ _sealoshub() {
         "sealoshub hub manifests") words="--overlay --host --image --monitor --help -h" ;;
         "sealoshub hub secrets") words="--keys --help -h" ;;
         "sealoshub hub migrate") words="--dry-run --kubeconfig -k --context --help -h" ;;
+        "sealoshub hub gc") words="--dry-run --untagged --idle --data --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub revoke") words="--user --organization --login --dry-run --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub user") words="add --help -h" ;;
         "sealoshub hub user add") words="--group --token --days --out --data --output -o --quiet -q --verbose -v --help -h" ;;

@@ -3,7 +3,7 @@
 function __sealoshub_at
     set -l where sealoshub
     for word in (commandline -opc)[2..-1]
-        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub pull' 'sealoshub apply' 'sealoshub get' 'sealoshub search' 'sealoshub org' 'sealoshub org create' 'sealoshub org share' 'sealoshub org unshare' 'sealoshub org members' 'sealoshub org delete' 'sealoshub repo' 'sealoshub repo public' 'sealoshub repo private' 'sealoshub repo delete' 'sealoshub token' 'sealoshub token create' 'sealoshub token list' 'sealoshub token revoke' 'sealoshub explain' 'sealoshub doctor' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub manifests' 'sealoshub hub secrets' 'sealoshub hub migrate' 'sealoshub hub revoke' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub hub keys' 'sealoshub hub keys list' 'sealoshub hub keys rotate' 'sealoshub hub plugin' 'sealoshub hub plugin ext-auth' 'sealoshub hub plugin ext-authz' 'sealoshub credential-helper' 'sealoshub completion'
+        if contains -- "$where $word" 'sealoshub login' 'sealoshub logout' 'sealoshub whoami' 'sealoshub push' 'sealoshub pull' 'sealoshub apply' 'sealoshub get' 'sealoshub search' 'sealoshub org' 'sealoshub org create' 'sealoshub org share' 'sealoshub org unshare' 'sealoshub org members' 'sealoshub org delete' 'sealoshub repo' 'sealoshub repo public' 'sealoshub repo private' 'sealoshub repo delete' 'sealoshub token' 'sealoshub token create' 'sealoshub token list' 'sealoshub token revoke' 'sealoshub explain' 'sealoshub doctor' 'sealoshub hub' 'sealoshub hub up' 'sealoshub hub down' 'sealoshub hub status' 'sealoshub hub auth-server' 'sealoshub hub controller' 'sealoshub hub manifests' 'sealoshub hub secrets' 'sealoshub hub migrate' 'sealoshub hub gc' 'sealoshub hub revoke' 'sealoshub hub user' 'sealoshub hub user add' 'sealoshub hub keys' 'sealoshub hub keys list' 'sealoshub hub keys rotate' 'sealoshub hub plugin' 'sealoshub hub plugin ext-auth' 'sealoshub hub plugin ext-authz' 'sealoshub credential-helper' 'sealoshub completion'
             set where "$where $word"
         end
     end
@@ -277,6 +277,7 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a controller -d 'Run th
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a manifests -d 'Print the resources, roles and admission policies of a hub, for kubectl.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a secrets -d 'Print new Secrets for a hub in a cluster: signing keys, what the registry trusts, passwords.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a migrate -d 'Find what in a cluster of the original ImageHub (v4.3.0) needs repair, and print the repair.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a gc -d 'Free the space of deleted images in the registry of this machine.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a revoke -d 'End logins and personal tokens of others, as an administrator of the hub.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a user -d 'Users of this hub.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub' -a keys -d 'Keys that sign tokens.'
@@ -332,6 +333,14 @@ complete -c sealoshub -n '__sealoshub_at sealoshub hub migrate' -l dry-run -d 'L
 complete -c sealoshub -n '__sealoshub_at sealoshub hub migrate' -l kubeconfig -s k -r -F -d 'Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod\'s own.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub migrate' -l context -x -d 'Context to use instead of the current one.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub migrate' -l help -s h -d 'Show this message and exit.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l dry-run -d 'Only say what would be deleted.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l untagged -d 'Delete images too that no tag leads to any more.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l idle -x -d 'Refuse if somebody uploaded something in the last so long.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l data -r -F -d 'The hub\'s folder. Default: $XDG_DATA_HOME/sealoshub/hub.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l output -s o -x -a 'text json' -d 'How the result is printed.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l quiet -s q -d 'No notes and no progress, only the result.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l verbose -s v -d 'More about what happens.'
+complete -c sealoshub -n '__sealoshub_at sealoshub hub gc' -l help -s h -d 'Show this message and exit.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub revoke' -l user -x -d 'All of this user; the full name.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub revoke' -l organization -x -d 'All of its robots, and tokens good for it alone.'
 complete -c sealoshub -n '__sealoshub_at sealoshub hub revoke' -l login -x -d 'One, by its id.'

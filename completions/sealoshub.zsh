@@ -6,7 +6,7 @@ _sealoshub() {
   local -a commands options
   for ((i = 2; i < CURRENT; i++)); do
     case "$where ${words[i]}" in
-      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub gc"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
         where="$where ${words[i]}" ;;
     esac
   done
@@ -293,6 +293,12 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub hub migrate --context")
       _message value; return ;;
+    ("sealoshub hub gc --idle")
+      _message value; return ;;
+    ("sealoshub hub gc --data")
+      _files; return ;;
+    ("sealoshub hub gc --output"|"sealoshub hub gc -o")
+      compadd -- text json; return ;;
     ("sealoshub hub revoke --user")
       _message value; return ;;
     ("sealoshub hub revoke --organization")
@@ -446,7 +452,7 @@ _sealoshub() {
       options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub")
-      commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'manifests:Print the resources, roles and admission policies of a hub, for kubectl.' 'secrets:Print new Secrets for a hub in a cluster: signing keys, what the registry trusts, passwords.' 'migrate:Find what in a cluster of the original ImageHub (v4.3.0) needs repair, and print the repair.' 'revoke:End logins and personal tokens of others, as an administrator of the hub.' 'user:Users of this hub.' 'keys:Keys that sign tokens.' 'plugin:Kubernetes identities and rights for an existing docker_auth.')
+      commands=('up:Start a hub: the stock registry, the token server, the controller and an API.' 'down:Stop the hub.' 'status:Show what runs.' 'auth-server:Run the token server until SIGTERM.' 'controller:Run the controller until SIGTERM.' 'manifests:Print the resources, roles and admission policies of a hub, for kubectl.' 'secrets:Print new Secrets for a hub in a cluster: signing keys, what the registry trusts, passwords.' 'migrate:Find what in a cluster of the original ImageHub (v4.3.0) needs repair, and print the repair.' 'gc:Free the space of deleted images in the registry of this machine.' 'revoke:End logins and personal tokens of others, as an administrator of the hub.' 'user:Users of this hub.' 'keys:Keys that sign tokens.' 'plugin:Kubernetes identities and rights for an existing docker_auth.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub up")
@@ -480,6 +486,10 @@ _sealoshub() {
     ("sealoshub hub migrate")
       commands=()
       options=('--dry-run:Look and print; there is nothing else it can do.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub hub gc")
+      commands=()
+      options=('--dry-run:Only say what would be deleted.' '--untagged:Delete images too that no tag leads to any more.' '--idle:Refuse if somebody uploaded something in the last so long.' '--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub revoke")
       commands=()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import hub_cluster, hub_keys, hub_plugin, hub_revoke
+from sealoshub.cli import hub_cluster, hub_gc, hub_keys, hub_plugin, hub_revoke
 from sealoshub.cli.group import Group
 from sealoshub.cli.hub_data import DataOption, absolute, hub_paths
 from sealoshub.cli.options import OutputOption, QuietOption, VerboseOption
@@ -41,6 +41,7 @@ user_app = typer.Typer(
     help="Users of this hub.",
 )
 app.add_typer(hub_cluster.app)  # without a name: its commands are ours
+app.add_typer(hub_gc.app)
 app.add_typer(hub_revoke.app)
 app.add_typer(user_app, name="user")
 app.add_typer(hub_keys.app, name="keys")

@@ -116,8 +116,13 @@ def controller(
     )
 
 
-def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Part:
-    """Return the stock registry, after writing its configuration and the keys it trusts."""
+def registry(
+    settings: Settings, paths: HubPaths, env: Mapping[str, str], *, read_only: bool = False
+) -> Part:
+    """Return the stock registry, after writing its configuration and the keys it trusts.
+
+    With *read_only* it answers pulls, and 405 to everything else.
+    """
     keys.write_registry_files(paths.keys, paths.bundle, paths.jwks)
     http_section: dict[str, Any] = {
         "addr": _address(settings.listen, settings.registry_port),
@@ -129,13 +134,16 @@ def registry(settings: Settings, paths: HubPaths, env: Mapping[str, str]) -> Par
     if settings.tls:
         certificate, key = certificate_of(settings, paths)
         http_section["tls"] = {"certificate": str(certificate), "key": str(key)}
+    storage: dict[str, Any] = {
+        "filesystem": {"rootdirectory": str(paths.storage)},
+        "delete": {"enabled": True},
+    }
+    if read_only:
+        storage["maintenance"] = {"readonly": {"enabled": True}}
     configuration = {
         "version": 0.1,
         "log": {"level": "info", "accesslog": {"disabled": False}},
-        "storage": {
-            "filesystem": {"rootdirectory": str(paths.storage)},
-            "delete": {"enabled": True},
-        },
+        "storage": storage,
         "http": http_section,
         # 2.8 reads rootcertbundle and ignores jwks; 3.x finds our kid in jwks.
         "auth": {

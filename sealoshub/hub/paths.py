@@ -95,6 +95,11 @@ class HubPaths:
         """Held by the supervisor for as long as it runs."""
         return self.run / "lock"
 
+    @property
+    def maintenance(self) -> Path:
+        """Held by whoever works on the storage, while which the registry is read-only."""
+        return self.run / "maintenance.lock"
+
     def log(self, part: str) -> Path:
         """Return the log file of *part*."""
         return self.logs / f"{part}.log"

@@ -23,7 +23,8 @@ class PartState:
 
     Args:
         name: Name of the part.
-        state: `running`, `unhealthy` (it runs and does not answer as it should) or `restarting`.
+        state: `running`, `read-only` (the registry, while garbage is collected), `unhealthy` (it
+            runs and does not answer as it should) or `restarting`.
         pid: Process id; None while it does not run.
         restarts: How often it died since it last ran well.
         url: Where it listens; empty if nowhere.

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from sealoshub.authserver import keys, rotation
 from sealoshub.errors import SealosHubError
 from sealoshub.hub import access as api_access
-from sealoshub.hub import parts
+from sealoshub.hub import maintenance, parts
 from sealoshub.hub import settings as hub_settings
 from sealoshub.hub import state as hub_state
 from sealoshub.hub.api import pki
@@ -28,7 +28,7 @@ from sealoshub.imagehub import install
 from sealoshub.kube.cluster import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sealoshub.hub.access import ApiAccess
     from sealoshub.hub.child import Part
@@ -70,6 +70,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._stop = threading.Event()
         self._new_keys = threading.Event()
+        self._read_only = False
         self._state = HubState("starting", os.getpid(), host=settings.host)
 
     def run(self, on_ready: Callable[[HubState], None]) -> None:
@@ -128,7 +129,7 @@ class Supervisor:
         others = [
             controller,
             Child(parts.token_server(settings, paths, env, access), paths.log("auth-server")),
-            Child(parts.registry(settings, paths, env), paths.log("registry")),
+            Child(self._registry(env), paths.log("registry")),
         ]
         for child in others:  # side by side: most of a start is Python importing modules
             self._children.append(child)
@@ -184,7 +185,8 @@ class Supervisor:
             if any(changed):
                 ill = [f"{c.part.name}: {c.trouble}" for c in self._children if c.trouble]
                 self._publish("degraded" if ill else "ready", "; ".join(ill))
-            if self._new_keys.is_set():
+            held = maintenance.is_held(self._paths)
+            if self._new_keys.is_set() or held is not self._read_only:
                 self._new_keys.clear()
                 self._restart_registry()
             if now >= prune_at:
@@ -193,15 +195,20 @@ class Supervisor:
             if now >= access.renew_at:
                 access = self._renew(cluster, access, now)
 
+    def _registry(self, env: Mapping[str, str]) -> Part:
+        """Return the registry as it has to be now: read-only while its storage is worked on."""
+        self._read_only = maintenance.is_held(self._paths)
+        return parts.registry(self._settings, self._paths, env, read_only=self._read_only)
+
     def _restart_registry(self) -> None:
-        """Let the registry learn the keys that are published now, which it does only at its start.
+        """Let the registry learn what it does only at its start: keys, and whether it may write.
 
         It is asked to end, so that it answers what it has begun; for a moment nobody listens.
         """
         child = next(child for child in self._children if child.part.name == "registry")
         child.terminate()
         child.reap()
-        child.part = parts.registry(self._settings, self._paths, parts.environment())
+        child.part = self._registry(parts.environment())
         child.start()
         self._await(child)
         self._publish("ready", "")
@@ -229,7 +236,7 @@ class Supervisor:
         rows = tuple(
             PartState(
                 name=child.part.name,
-                state=_word(child),
+                state=_word(child, read_only=self._read_only),
                 pid=child.pid,
                 restarts=child.restarts,
                 url=child.part.url,
@@ -243,10 +250,12 @@ class Supervisor:
         hub_state.write(self._paths, self._state)
 
 
-def _word(child: Child) -> str:
+def _word(child: Child, *, read_only: bool) -> str:
     if child.pid is None:
         return "restarting"
-    return "unhealthy" if child.trouble else "running"
+    if child.trouble:
+        return "unhealthy"
+    return "read-only" if read_only and child.part.name == "registry" else "running"
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from sealoshub.authserver import keys
 from sealoshub.cli import options, session
 from sealoshub.cli.tree import app
 from sealoshub.hub import settings, users
+from sealoshub.hub.collection import Collected
 from sealoshub.hub.paths import HubPaths
 from sealoshub.hub.state import HubState
 from sealoshub.registry import hubapi
@@ -185,6 +186,11 @@ def test_pull(tmp_path: Path) -> None:
         ran(f"push {layout} {registry.host}/team/app:v1 --cr-option no")
         found = ran(f"pull {registry.host}/team/app:v1 {tmp_path / 'out'}")
     assert set(found["data"]) == documented("sealoshub pull")
+
+
+def test_hub_gc() -> None:
+    """It is printed as it is."""
+    assert {field.name for field in fields(Collected)} == documented("sealoshub hub gc")
 
 
 @pytest.mark.parametrize("command", ["hub up", "hub status"])
