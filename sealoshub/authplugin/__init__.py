@@ -195,10 +195,12 @@ class Grant:
     Args:
         actions: What is granted, a subset of :attr:`Scope.grantable`; empty is a denial.
         reason: Why, for the audit log and for `explain`.
+        refused: Why an action is missing that RBAC would allow: a quota. Empty if none is.
     """
 
     actions: frozenset[str]
     reason: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

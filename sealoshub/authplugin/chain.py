@@ -166,7 +166,7 @@ def _within(answer: Grant, scope: Scope) -> Grant:
     """Return *answer* without what was not asked for."""
     if answer.actions <= scope.grantable:
         return answer
-    return Grant(answer.actions & scope.grantable, answer.reason)
+    return Grant(answer.actions & scope.grantable, answer.reason, answer.refused)
 
 
 @contextmanager

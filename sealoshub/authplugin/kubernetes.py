@@ -31,9 +31,10 @@ from sealoshub.authplugin.kubernetes_identity import (
     service_account,
 )
 from sealoshub.authplugin.publicrepositories import LookedUp, PublicRepositories
+from sealoshub.authplugin.quotas import Quotas
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub.names import GROUP, organization_namespace, split_repository
-from sealoshub.imagehub.rights import verb_of_action
+from sealoshub.imagehub.rights import Verb, verb_of_action
 from sealoshub.kube import UserInfo
 from sealoshub.kube.answer import Decision, ResourceAttributes
 
@@ -58,6 +59,8 @@ _ANY_ACCOUNT: Final = frozenset({"", "token", "<token>", "sealoshub"})
 # RBAC knows no organisation of this name: only a rule for all of them allows it. The name of a
 # review must never be empty.
 _ALL: Final = "*"
+# What administrators and the controller hold, whom no quota stops.
+_CONTROL: Final = ResourceAttributes(str(Verb.CONTROL), GROUP, "organizations", _ALL)
 _NO_NAME: Final = Grant(frozenset(), "not the name of a repository of an organisation")
 _Asked = tuple[tuple[str, ResourceAttributes], ...]
 
@@ -130,6 +133,7 @@ class Kubernetes(Plugin):
         self._secrets = Secrets(api, clock)
         self._reviews = IdentityReviews(api, options, self._secrets, clock=clock, now=now)
         self._public: PublicRepositories = PublicRepositories(api, clock)
+        self._quotas = Quotas(api, clock)
         self._keys = SecretKeys()
         self._identities: Cache[Identity | _Rejection] = Cache(IDENTITIES, clock)
         self._decisions: Cache[Decision] = Cache(DECISIONS, clock)
@@ -137,16 +141,18 @@ class Kubernetes(Plugin):
         self._asked = functools.lru_cache(QUESTIONS)(_questions)
 
     async def start(self) -> None:
-        """Begin to watch the repositories."""
+        """Begin to watch the repositories and the quotas."""
         self._public.start()
+        self._quotas.start()
 
     async def stop(self) -> None:
-        """End the watch."""
+        """End the watches."""
         await self._public.stop()
+        await self._quotas.stop()
 
     def unready(self) -> str | None:
-        """Return why it is not known what is public."""
-        return self._public.unknown()
+        """Return why it is not known what is public, or never was which quota is used up."""
+        return self._public.unknown() or self._quotas.unread()
 
     # ------------------------------------------------------------------ who
     async def authenticate(self, credential: Credential) -> Identity | NoOpinion:
@@ -224,7 +230,17 @@ class Kubernetes(Plugin):
         if not identity.is_anonymous:
             questions = [ask for action, ask in asked if not (public and action == "pull")]
             decisions = await asyncio.gather(*(self._review(identity, one) for one in questions))
-        return self._grant(asked, decisions, public=public)
+        grant = self._grant(asked, decisions, public=public)
+        return await self._within_quota(identity, scope, grant)
+
+    async def _within_quota(self, identity: Identity, scope: Scope, grant: Grant) -> Grant:
+        """Take the push out of *grant* if the organisation has no room for it."""
+        if "push" not in grant.actions or not (full := await self._quotas.refusal(scope.name)):
+            return grant
+        if (await self._review(identity, _CONTROL)).allowed:
+            return grant
+        reasons = "; ".join(filter(None, (grant.reason, full)))
+        return Grant(grant.actions - {"push"}, reasons, full)
 
     def _is_public(self, scope: Scope) -> bool:
         return scope.name in self._public and self._public.unknown() is None
@@ -304,7 +320,10 @@ class Kubernetes(Plugin):
                     if known is None:
                         return None
                     decisions.append(known)
-        return self._grant(asked, decisions, public=public)
+        grant = self._grant(asked, decisions, public=public)
+        if "push" in grant.actions and self._quotas.limit(scope.name) is not None:
+            return None  # there are few of them
+        return grant
 
     def recall_confirm(self, identity: Identity) -> bool | NoOpinion | None:
         """Return what :meth:`confirm` would if that is known; else None."""
@@ -332,6 +351,13 @@ class OneShot(Kubernetes):
         super().__init__(api, options)
         self._public = self._looked_up = LookedUp(api, time.monotonic)
 
+    async def start(self) -> None:
+        """Watch nothing."""
+
+    def unready(self) -> str | None:
+        """Return None: what is asked about is looked up."""
+        return None
+
     async def authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion:
         """Look the repository up, then decide as ever.
 
@@ -340,9 +366,11 @@ class OneShot(Kubernetes):
         """
         if scope.type == "repository":
             try:
-                await self._looked_up.look(scope.name)
+                await self._looked_up.look_up(scope.name)
             except InvalidInputError:
-                return Grant(frozenset(), "not the name of a repository of an organisation")
+                return _NO_NAME
+            if "push" in scope.grantable:
+                await self._quotas.look(scope.name.partition("/")[0])
         return await super().authorize(identity, scope)
 
     def recall_authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion | None:

@@ -328,7 +328,7 @@ def _limited(proved: Proved, scope: Scope, grant: Grant) -> Grant:
     if limits is None or limits.scopes is None:
         return grant
     allowed = frozenset(action for action in grant.actions if limits.allows(scope, action))
-    return Grant(allowed, grant.reason)
+    return Grant(allowed, grant.reason, grant.refused)
 
 
 def as_unavailable(exc: TimeoutError | UnavailableError) -> Unavailable:

@@ -114,6 +114,8 @@ async def answer(
     if not allowed:
         if limited:
             reason = f"this personal token is not for {asked.action} on {asked.repository}"
+        elif grant.refused:
+            reason = grant.refused
         else:
             verb = verb_of_action(asked.action)
             public = ", and it is not public" if asked.action == "pull" else ""
@@ -128,6 +130,8 @@ async def answer(
         "reason": reason,
         "owners": owners,
         "limited": limited,
+        # Nobody who could be asked for the right could help.
+        "full": not allowed and not limited and bool(grant.refused),
     }
 
 

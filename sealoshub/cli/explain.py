@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from sealoshub.registry.hubapi import Explanation
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+ROOM: Final = (
+    "Delete tags or images that nobody needs, or ask an administrator of the hub for a larger"
+    " quota; `sealoshub org quota ORG` shows it."
+)
 
 
 class Action(StrEnum):
@@ -87,12 +92,14 @@ def explain(
         "allowed": found.allowed,
         "reason": found.reason,
         "owners": list(found.owners),
+        "over_quota": found.full,
     }
     wish = _wish(action, place)
     if user is not None and not group and ":" not in user:
         out.note("only the API server knows the groups of a user; --as-group adds them")
     if not found.allowed:
-        raise NotAllowedError(f"{found.user} may not {wish}: {found.reason}", _way(found), data)
+        way = ROOM if found.full else _way(found)
+        raise NotAllowedError(f"{found.user} may not {wish}: {found.reason}", way, data)
     out.result(f"{found.user} may {wish}: {found.reason or 'the hub does not say why'}", data)
 
 

@@ -96,6 +96,7 @@ class Explanation:
         reason: The rule that says so, or what is missing.
         owners: Who could grant it, as RBAC names them; empty if the hub does not tell.
         limited: The scopes of the personal token that asks forbid it.
+        full: He has the right, and the organisation has no room by its quota.
     """
 
     user: str
@@ -103,6 +104,7 @@ class Explanation:
     reason: str
     owners: tuple[str, ...] = ()
     limited: bool = False
+    full: bool = False
 
 
 def create_token(
@@ -211,6 +213,7 @@ def explain(
         failure.clean(str(found.get("reason") or "")),
         tuple(failure.clean(str(owner)) for owner in owners) if isinstance(owners, list) else (),
         limited=found.get("limited") is True,
+        full=found.get("full") is True,
     )
 
 

@@ -157,7 +157,11 @@ def test_an_api_server_that_fails_is_no_denial(setup: Setup, fake: FakeKubernete
 
 
 def test_one_question_watches_nothing(setup: Setup, fake: FakeKubernetes) -> None:
-    """A process for each question reads the one repository, and not 100,000 of them."""
+    """A process for each question reads the one repository, and not 100,000 of them.
+
+    For a push also its organisation, which may have no room.
+    """
     ext_authz(setup, request(Labels=ALICE_LABELS))
     paths = [path for method, path in fake.asked if method == "GET"]
-    assert paths == ["/apis/imagehub.sealos.io/v1/repositories/team.app"]
+    group = "/apis/imagehub.sealos.io/v1"
+    assert paths == [f"{group}/repositories/team.app", f"{group}/organizations/team"]

@@ -10,6 +10,7 @@ import pytest
 
 from sealoshub.authserver.explain import owners_of
 from tests.unit.authserver.fake_kubernetes import FakeUser
+from tests.unit.authserver.program import wait_for
 from tests.unit.authserver.running import (
     ALICE,
     BOB_TOKEN,
@@ -48,7 +49,38 @@ def test_allowed_names_the_binding(token_server: RunningServer, verb: str) -> No
         "reason": "RBAC: allowed by a binding",
         "owners": [],
         "limited": False,
+        "full": False,
     }
+
+
+def test_a_quota_is_not_a_missing_right(token_server: RunningServer, fake: FakeKubernetes) -> None:
+    """Whoever may push hears how much of it is used; no owner could help, and none is named."""
+    over = {"type": "WithinQuota", "status": "False", "message": "size 10.4Gi of 10Gi"}
+    body = {
+        "metadata": {"name": "team"},
+        "spec": {"creator": "root", "quota": {"size": "10Gi"}},
+        "status": {"conditions": [over]},
+    }
+    fake.change(f"{ORGANIZATIONS}/team", body)
+    fake.allowed.add((ALICE, "", "team", "get"))
+
+    def found() -> dict[str, Any]:
+        answer: dict[str, Any] = ask(token_server, TOKEN, verb="push", repository="team/app").json
+        return answer
+
+    wait_for(lambda: bool(found()["full"]), "the quota to be known")
+    assert found() == {
+        "user": ALICE,
+        "verb": "push",
+        "repository": "team/app",
+        "allowed": False,
+        "reason": "team is over its quota: size 10.4Gi of 10Gi",
+        "owners": [],
+        "limited": False,
+        "full": True,
+    }
+    stranger = ask(token_server, BOB_TOKEN, verb="push", repository="team/app").json
+    assert "no binding" in stranger["reason"]
 
 
 def test_a_public_repository_says_so(token_server: RunningServer) -> None:

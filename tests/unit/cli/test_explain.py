@@ -65,6 +65,18 @@ def test_allowed_ends_with_0_and_names_the_rule(small: SmallHub, action: str) ->
     assert small.seen[0].query == {"verb": [action], "repository": ["team/app"]}
 
 
+def test_a_quota_sends_nobody_to_the_owners(small: SmallHub) -> None:
+    """They cannot raise it; what helps is to delete something."""
+    full = {**DENIED, "reason": "team is over its quota: tags 3 of 2", "owners": [], "full": True}
+    small.answers[PATH] = (200, full)
+    done = run("explain", "push", f"{small.host}/team/app", "--output", "json")
+    assert done.exit_code == 4
+    answer = json.loads(done.stdout)
+    assert answer["data"]["over_quota"] is True
+    assert "tags 3 of 2" in json.dumps(answer)
+    assert "administrator" in json.dumps(answer)
+
+
 def test_denied_ends_with_4_and_names_the_owners(small: SmallHub) -> None:
     """Whom to ask is the next step."""
     small.answers[PATH] = (200, DENIED)

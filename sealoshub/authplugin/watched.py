@@ -1,0 +1,160 @@
+"""Keep a little of every object of one kind, by list and watch, so that a decision asks nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from sealoshub.errors import NotFoundError, SealosHubError
+from sealoshub.imagehub.names import GROUP, VERSION
+from sealoshub.kube import GoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealoshub.kube.review import ApiServer
+
+T = TypeVar("T")
+
+WATCH_SECONDS: Final = 20  # one watch; its end proves that the server is alive
+SHORTEST_WATCH: Final = 1.0  # seconds
+FRESH_SECONDS: Final = 45.0  # how long a silent server is believed: a watch, its retry, some slack
+RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)  # after failures in a row
+
+_log = logging.getLogger(__name__)
+
+
+class Watched(Generic[T]):
+    """What is kept of the objects of one kind, kept true by list and watch.
+
+    It is a class because the copy and the task that keeps it belong together. A subclass says what
+    it keeps; most objects are worth nothing, so that 100,000 of them cost little.
+
+    Args:
+        api: The API server.
+        clock: Monotonic time in seconds.
+        plural: The kind, as it stands in paths: `repositories`.
+        subject: What is not known while the watch fails, in words.
+    """
+
+    def __init__(
+        self, api: ApiServer, clock: Callable[[], float], plural: str, subject: str
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._what = plural
+        self._path = f"/apis/{GROUP}/{VERSION}/{plural}"
+        self._kept: dict[str, T] = {}  # by the name of the object
+        self._version = ""
+        self._proved = float("-inf")
+        self._failure = f"{subject} are not known yet"
+        self._task: asyncio.Task[None] | None = None
+
+    def keep(self, item: dict[str, Any], key: str) -> T | None:
+        """Return what is kept of *item*, whose name is *key*; None if it is worth nothing."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the watch."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def unknown(self) -> str | None:
+        """Return why it is not known now; None if it is known."""
+        return None if self._clock() - self._proved <= FRESH_SECONDS else self._failure
+
+    def unread(self) -> str | None:
+        """Return why it never was known; None if it was, however long ago."""
+        return self._failure if self._proved == float("-inf") else None
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def replace(self, found: dict[str, T]) -> None:
+        """Keep *found* and nothing else."""
+        self._kept = found
+
+    def put(self, key: str, value: T | None) -> None:
+        """Keep *value* of the object *key*, or nothing."""
+        if value is None:
+            self._kept.pop(key, None)
+        else:
+            self._kept[key] = value
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+            except GoneError:
+                self._version = ""
+            except SealosHubError as exc:
+                if failures == 0:
+                    _log.warning("cannot watch %s: %s", self._what, exc.message)
+                self._failure = f"cannot watch {self._what}: {exc.message}"
+                # A list is the remedy for whatever a watch stumbled over.
+                self._version = self._version if failures == 0 else ""
+                await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+            else:
+                if failures:
+                    _log.info("watching %s again", self._what)
+                failures = 0
+
+    async def _list(self) -> None:
+        asked = self._clock()
+        items, version = await self._api.list(self._path)
+        found = {}
+        for item in items:
+            key = _id(item)
+            value = self.keep(item, key)
+            if value is not None:
+                found[key] = value
+        self.replace(found)
+        self._version, self._proved = version, asked
+
+    async def _watch(self) -> None:
+        began = self._clock()
+        async for kind, item in self._api.watch(
+            self._path, resource_version=self._version, seconds=WATCH_SECONDS
+        ):
+            if kind != "BOOKMARK":
+                key = _id(item)
+                self.put(key, None if kind == "DELETED" else self.keep(item, key))
+            version = (item.get("metadata") or {}).get("resourceVersion")
+            if version:
+                self._version = str(version)
+            self._proved = self._clock()
+        self._proved = self._clock()
+        if self._proved - began < SHORTEST_WATCH:
+            await asyncio.sleep(SHORTEST_WATCH)  # a server that ends watches at once is not hurried
+
+    async def look(self, key: str) -> None:
+        """Read one object instead of all of them.
+
+        Args:
+            key: Its name, which is one.
+
+        Raises:
+            UnavailableError: The API server does not answer.
+        """
+        try:
+            item = await self._api.get(f"{self._path}/{key}")
+        except NotFoundError:
+            self.put(key, None)
+        else:
+            self.put(key, self.keep(item, key))
+
+
+def _id(item: dict[str, Any]) -> str:
+    return str((item.get("metadata") or {}).get("name") or "")
