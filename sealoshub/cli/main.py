@@ -44,12 +44,22 @@ def main() -> None:
         return
     # What is imported stays: looking through it for garbage again and again costs 10 ms.
     gc.set_threshold(100_000)
-    from sealoshub.cli.tree import app  # noqa: PLC0415  # see above
-
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter gets its number instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    from sealoshub.cli.commands import COMMANDS  # noqa: PLC0415  # see above
+
+    arguments = sys.argv[1:]
+    entry = COMMANDS.get(arguments[0]) if arguments else None
+    if entry is not None and entry.is_function:
+        from sealoshub.cli import plain  # noqa: PLC0415  # only where it may be of use
+
+        call = plain.read(entry, arguments[1:])
+        if call is not None:
+            sys.exit(boundary(call, arguments))
+    from sealoshub.cli.tree import app  # noqa: PLC0415  # typer: 60 ms
+
     app()
 
 
@@ -123,11 +133,11 @@ def _is_help(exc: BaseException | None) -> bool:
 
 def _known(exc: BaseException) -> SealosHubError:
     """Translate whatever a command raised into our own tree."""
-    import typer  # noqa: PLC0415  # `--version` does without
-
-    error: SealosHubError
     if isinstance(exc, SealosHubError):
         return exc
+    import typer  # noqa: PLC0415  # `--version` and most pushes do without
+
+    error: SealosHubError
     if isinstance(exc, typer.TyperException):
         context = getattr(exc, "ctx", None)
         path = getattr(context, "command_path", "sealoshub")

@@ -6,46 +6,47 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from sealoshub.cli import declared
 from sealoshub.cli.output import Format
 from sealoshub.credentials import Compat, Places, locate
 
 OutputOption = Annotated[
-    Format, typer.Option("--output", "-o", help="How the result is printed.", show_default=True)
+    Format, declared.Option("--output", "-o", help="How the result is printed.", show_default=True)
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No notes and no progress, only the result.")
+    bool, declared.Option("--quiet", "-q", help="No notes and no progress, only the result.")
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="More about what happens.")]
+VerboseOption = Annotated[bool, declared.Option("--verbose", "-v", help="More about what happens.")]
 
 AuthfileOption = Annotated[
     Path | None,
-    typer.Option("--authfile", metavar="FILE", help="The one credential file to use."),
+    declared.Option("--authfile", metavar="FILE", help="The one credential file to use."),
 ]
 PlainHttpOption = Annotated[
     bool,
-    typer.Option("--plain-http", help="Speak HTTP; needed only if the host is not this machine."),
+    declared.Option(
+        "--plain-http", help="Speak HTTP; needed only if the host is not this machine."
+    ),
 ]
 CaFileOption = Annotated[
     Path | None,
-    typer.Option("--ca-file", metavar="FILE", help="Trust this authority too (PEM)."),
+    declared.Option("--ca-file", metavar="FILE", help="Trust this authority too (PEM)."),
 ]
 InsecureOption = Annotated[
     bool,
-    typer.Option("--insecure-skip-tls-verify", help="Do not verify the registry's certificate."),
+    declared.Option("--insecure-skip-tls-verify", help="Do not verify the registry's certificate."),
 ]
 TrustRealmOption = Annotated[
     bool,
-    typer.Option("--trust-realm", help="Log in at whatever token server the registry names."),
+    declared.Option("--trust-realm", help="Log in at whatever token server the registry names."),
 ]
 ContextOption = Annotated[
     str | None,
-    typer.Option("--context", metavar="NAME", help="Context to use instead of the current one."),
+    declared.Option("--context", metavar="NAME", help="Context to use instead of the current one."),
 ]
 KubeconfigOption = Annotated[
     str | None,
-    typer.Option(
+    declared.Option(
         "--kubeconfig",
         "-k",
         metavar="FILE",
@@ -54,24 +55,24 @@ KubeconfigOption = Annotated[
 ]
 PlatformOption = Annotated[
     str | None,
-    typer.Option("--platform", metavar="P", help="Only the image for os/arch[/variant]."),
+    declared.Option("--platform", metavar="P", help="Only the image for os/arch[/variant]."),
 ]
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", metavar="N", min=1, max=64, help="Blobs under way at once."),
+    declared.Option("--jobs", metavar="N", min=1, max=64, help="Blobs under way at once."),
 ]
 LimitRateOption = Annotated[
     str | None,
-    typer.Option("--limit-rate", metavar="R", help="Bytes per second, for example 5M."),
+    declared.Option("--limit-rate", metavar="R", help="Bytes per second, for example 5M."),
 ]
 RetryBudgetOption = Annotated[
     str | None,
-    typer.Option(
+    declared.Option(
         "--retry-budget", metavar="D", help="How long a step is tried again. Default: 10m."
     ),
 ]
 DigestfileOption = Annotated[
-    Path | None, typer.Option("--digestfile", metavar="FILE", help="Write the digest here.")
+    Path | None, declared.Option("--digestfile", metavar="FILE", help="Write the digest here.")
 ]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 # Not None, False or empty, which are values.
-_UNKNOWN: Final = object()
+UNKNOWN: Final = object()
 
 
 def ease(command: Any) -> None:  # noqa: ANN401  # typer keeps its command classes private
@@ -57,34 +57,41 @@ class _Plain:
         if value is None:
             return () if is_many else None
         converted = self._convert(value, is_many=is_many)
-        if converted is _UNKNOWN:
+        if converted is UNKNOWN:
             return self._original().coerce(value, param=param, ctx=ctx)
         return converted
 
     def _convert(self, value: Any, *, is_many: bool) -> Any:  # noqa: ANN401  # any value
         kind, rules = self._descriptor.annotation, self._descriptor.parameter_info
         if rules.parser is not None or rules.clamp:
-            return _UNKNOWN
+            return UNKNOWN
         if not is_many:
-            return _plain(value, kind, rules)
+            return plain(value, kind, rules)
         if get_origin(kind) is not list or not isinstance(value, list | tuple):
-            return _UNKNOWN
+            return UNKNOWN
         (of,) = get_args(kind)
-        values = [_plain(each, of, rules) for each in value]
-        return _UNKNOWN if _UNKNOWN in values else values
+        values = [plain(each, of, rules) for each in value]
+        return UNKNOWN if UNKNOWN in values else values
 
 
-def _plain(value: Any, kind: Any, rules: Any) -> Any:  # noqa: ANN401  # any value of any type
-    found: object = _UNKNOWN
+def plain(value: Any, kind: Any, rules: Any) -> Any:  # noqa: ANN401  # any value of any type
+    """Return *value* as a *kind*; `UNKNOWN` if it is for typer to say.
+
+    Args:
+        value: As it was given.
+        kind: The type that is wanted.
+        rules: typer's declaration of the parameter, or something with the same attributes.
+    """
+    found: object = UNKNOWN
     if kind in {bool, str}:
-        found = value if isinstance(value, kind) else _UNKNOWN
+        found = value if isinstance(value, kind) else UNKNOWN
     elif kind is int:
         found = _number(value, rules)
     elif kind is Path:
         found = _path(value, rules)
     elif isinstance(kind, type) and issubclass(kind, Enum):
         words = {str(member.value): member for member in kind} if rules.case_sensitive else {}
-        found = value if isinstance(value, kind) else words.get(str(value), _UNKNOWN)
+        found = value if isinstance(value, kind) else words.get(str(value), UNKNOWN)
     return found
 
 
@@ -92,17 +99,17 @@ def _number(value: object, rules: Any) -> object:  # noqa: ANN401  # typer's cla
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = int(value)
     if type(value) is not int:
-        return _UNKNOWN
+        return UNKNOWN
     low, high = cast("float | None", rules.min), cast("float | None", rules.max)
     fits = (low is None or value >= low) and (high is None or value <= high)
-    return value if fits else _UNKNOWN
+    return value if fits else UNKNOWN
 
 
 def _path(value: object, rules: Any) -> object:  # noqa: ANN401  # typer's class
     special = (rules.exists, rules.resolve_path, rules.allow_dash, rules.writable, rules.path_type)
     if not isinstance(value, str | Path) or any(special):
-        return _UNKNOWN
+        return UNKNOWN
     if not (rules.file_okay and rules.dir_okay):
-        return _UNKNOWN
+        return UNKNOWN
     # typer refuses a path that is there and cannot be read.
-    return Path(value) if os.access(value, os.R_OK) or not os.path.lexists(value) else _UNKNOWN
+    return Path(value) if os.access(value, os.R_OK) or not os.path.lexists(value) else UNKNOWN

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from sealoshub.cli import digests, options, output, session
+from sealoshub.cli import declared, digests, options, output, session
 from sealoshub.cli.output import Format, Output, StreamFormat
 from sealoshub.cli.speaking import Speaking
 from sealoshub.errors import UsageError
 from sealoshub.reference import Reference
+from sealoshub.value import replace
 
 if TYPE_CHECKING:
     from sealoshub.registry.pull_events import PullResult
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class TargetFormat(StrEnum):
@@ -28,14 +24,13 @@ class TargetFormat(StrEnum):
     DOCKER_ARCHIVE = "docker-archive"
 
 
-@app.command()
 def pull(
     reference: Annotated[
-        str, typer.Argument(metavar="REF", help="What: host/org/repo[:tag][@digest].")
+        str, declared.Argument(metavar="REF", help="What: host/org/repo[:tag][@digest].")
     ],
     target: Annotated[
         str,
-        typer.Argument(
+        declared.Argument(
             metavar="DIR|FILE",
             help="Where to: a directory for an OCI layout, a name in .tar for an OCI archive, or"
             " oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME].",
@@ -43,12 +38,12 @@ def pull(
     ],
     *,
     format_: Annotated[
-        TargetFormat | None, typer.Option("--format", help="What to write, instead of guessing.")
+        TargetFormat | None, declared.Option("--format", help="What to write, instead of guessing.")
     ] = None,
     platform: options.PlatformOption = None,
     all_platforms: Annotated[
         bool,
-        typer.Option(
+        declared.Option(
             "--all-platforms",
             help="The images for all platforms; the default of OCI layouts and archives.",
         ),
@@ -63,7 +58,7 @@ def pull(
     insecure: options.InsecureOption = False,
     trust_realm: options.TrustRealmOption = False,
     output_: Annotated[
-        StreamFormat, typer.Option("--output", "-o", help="How progress and result are printed.")
+        StreamFormat, declared.Option("--output", "-o", help="How progress and result are printed.")
     ] = StreamFormat.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-from typer.core import TyperCommand
-
-from sealoshub.cli import digests, options, output, quantity, session, source
+from sealoshub.cli import declared, digests, options, output, quantity, session, source
 from sealoshub.cli.output import Format, Output, StreamFormat
 from sealoshub.cli.speaking import Speaking
 from sealoshub.errors import InvalidInputError, ResourceNotAppliedError, SealosHubError, UsageError
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from sealoshub.registry.client import Client
     from sealoshub.registry.push_events import PushResult
     from sealoshub.registry.source import ImageSource
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class CrOption(StrEnum):
@@ -43,14 +38,6 @@ class LayerCompression(StrEnum):
     NONE = "none"
 
 
-class PushCommand(TyperCommand):
-    """A command whose first argument may be left out, which typer has no word for."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # typer's private type
-        """Return what stands behind the command in its usage line."""
-        return ["[OPTIONS]", "[SOURCE]", "REF"]
-
-
 class Pace(Value):
     """How fast and in which pieces.
 
@@ -65,11 +52,10 @@ class Pace(Value):
     chunk_size: int | None
 
 
-@app.command(cls=PushCommand)
 def push(
     first: Annotated[
         str | None,
-        typer.Argument(
+        declared.Argument(
             metavar="SOURCE",
             help="An OCI layout or docker archive: a directory or file, also compressed, or oci:DIR"
             "[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME|:@INDEX], dir:DIR;"
@@ -78,15 +64,15 @@ def push(
         ),
     ] = None,
     second: Annotated[
-        str | None, typer.Argument(metavar="REF", help="Where to: host/org/repo[:tag].")
+        str | None, declared.Argument(metavar="REF", help="Where to: host/org/repo[:tag].")
     ] = None,
     *,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="T", help="A further tag; repeatable.")
+        list[str] | None, declared.Option("--tag", metavar="T", help="A further tag; repeatable.")
     ] = None,
     cr_option: Annotated[
         CrOption,
-        typer.Option(
+        declared.Option(
             "--cr-option",
             help="Apply the Image resource: auto if the cluster has the kind, yes, no, or only it.",
         ),
@@ -96,11 +82,11 @@ def push(
     platform: options.PlatformOption = None,
     all_platforms: Annotated[
         bool,
-        typer.Option("--all-platforms", help="The images for all platforms. The default."),
+        declared.Option("--all-platforms", help="The images for all platforms. The default."),
     ] = False,
     compression: Annotated[
         LayerCompression | None,
-        typer.Option(
+        declared.Option(
             "--compression",
             help="Of layers that are not compressed. Default: gzip, but OCI layouts stay as they"
             " are.",
@@ -110,7 +96,7 @@ def push(
     limit_rate: options.LimitRateOption = None,
     chunk_size: Annotated[
         str | None,
-        typer.Option(
+        declared.Option(
             "--chunk-size",
             metavar="N",
             help="Bytes in one request, for example 50M. Default: a whole blob, or what a proxy"
@@ -120,7 +106,7 @@ def push(
     retry_budget: options.RetryBudgetOption = None,
     digestfile: options.DigestfileOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")
+        bool, declared.Option("--dry-run", help="Say what would be sent, and send nothing.")
     ] = False,
     authfile: options.AuthfileOption = None,
     plain_http: options.PlainHttpOption = False,
@@ -128,7 +114,7 @@ def push(
     insecure: options.InsecureOption = False,
     trust_realm: options.TrustRealmOption = False,
     format_: Annotated[
-        StreamFormat, typer.Option("--output", "-o", help="How progress and result are printed.")
+        StreamFormat, declared.Option("--output", "-o", help="How progress and result are printed.")
     ] = StreamFormat.TEXT,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,

@@ -5,97 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sealoshub import __version__
 from sealoshub.cli import main
+from sealoshub.cli.commands import COMMANDS, Entry
 from sealoshub.cli.group import Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class Entry(NamedTuple):
-    """Where a command is, and what the list of commands says of it without importing it.
-
-    Args:
-        place: Its module and the `typer.Typer` there.
-        line: The first sentence of its own help; a test compares the two.
-    """
-
-    place: str
-    line: str
-
-
-# In the order in which --help lists them.
-COMMANDS: Final = {
-    "login": Entry(
-        "sealoshub.cli.login:app",
-        "Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...",
-    ),
-    "logout": Entry(
-        "sealoshub.cli.logout:app",
-        "Log out: erase the credential wherever it was stored, and revoke it at the hub.",
-    ),
-    "whoami": Entry(
-        "sealoshub.cli.whoami:app",
-        "Show as whom you are logged in, until when, and where the credential lies.",
-    ),
-    "push": Entry(
-        "sealoshub.cli.push:app",
-        "Push an image and describe it: its Image resource is applied with your kubeconfig.",
-    ),
-    "pull": Entry(
-        "sealoshub.cli.pull:app",
-        "Pull an image into an OCI layout, an OCI archive or a docker archive.",
-    ),
-    "apply": Entry(
-        "sealoshub.cli.apply:app",
-        "Apply organizations, repositories, images and data packs.",
-    ),
-    "get": Entry(
-        "sealoshub.cli.get:app",
-        "Show organizations, repositories, images or data packs.",
-    ),
-    "search": Entry(
-        "sealoshub.cli.search:app",
-        "Find images by name, keywords and description.",
-    ),
-    "org": Entry(
-        "sealoshub.cli.org:app",
-        "Make organizations and share them.",
-    ),
-    "repo": Entry(
-        "sealoshub.cli.repo:app",
-        "Make repositories public or private, or delete them.",
-    ),
-    "token": Entry(
-        "sealoshub.cli.token:app",
-        "Personal tokens, and the logins that you have.",
-    ),
-    "explain": Entry(
-        "sealoshub.cli.explain:app",
-        "Say whether you may pull, push or delete, and which rule says so; else whom to ask.",
-    ),
-    "doctor": Entry(
-        "sealoshub.cli.doctor:app",
-        "Look at every step between this machine and a hub, and say how to repair what fails.",
-    ),
-    "hub": Entry(
-        "sealoshub.cli.hub:app",
-        "Run a hub on this machine, or the server side of one in a cluster.",
-    ),
-    "credential-helper": Entry(
-        "sealoshub.cli.credential_helper:app",
-        "Speak the docker credential helper protocol: a server's address in, its credential out.",
-    ),
-    "completion": Entry(
-        "sealoshub.cli.completion:app",
-        "Print a completion script for bash, zsh or fish.",
-    ),
-}
 
 
 class _Lazy(MutableMapping[str, Any]):
@@ -109,17 +29,16 @@ class _Lazy(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401  # typer keeps its command class private
         if name not in self._loaded:
-            module, _, attribute = COMMANDS[name].place.partition(":")
-            found: typer.Typer = getattr(importlib.import_module(module), attribute)
-            is_group = found.registered_groups or len(found.registered_commands) > 1
-            # get_group, unlike get_command, does not add typer's own completion options.
-            command = (typer.main.get_group if is_group else typer.main.get_command)(found)
-            command.name = name
             from sealoshub.cli.parameters import ease  # noqa: PLC0415  # not for --help
             from sealoshub.cli.usage import simplify  # noqa: PLC0415  # as above
 
+            entry = COMMANDS[name]
+            command = _load(entry)
+            command.name = name
             ease(command)
             simplify(command)
+            if entry.usage is not None:
+                command.collect_usage_pieces = lambda _ctx: ["[OPTIONS]", entry.usage]
             self._loaded[name] = command
         return self._loaded[name]
 
@@ -134,6 +53,19 @@ class _Lazy(MutableMapping[str, Any]):
 
     def __len__(self) -> int:
         return len(COMMANDS)
+
+
+def _load(entry: Entry) -> Any:  # noqa: ANN401  # as above
+    from sealoshub.cli import declared  # noqa: PLC0415  # not for --help
+
+    found = getattr(importlib.import_module(entry.module), entry.name)
+    if entry.is_function:
+        function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
+        found.command()(function)
+    declared.tell_typer(found)
+    is_group = found.registered_groups or len(found.registered_commands) > 1
+    # get_group, unlike get_command, does not add typer's own completion options.
+    return (typer.main.get_group if is_group else typer.main.get_command)(found)
 
 
 class Commands(Group):

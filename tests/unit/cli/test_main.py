@@ -14,7 +14,8 @@ import typer
 
 from sealoshub import __version__, errors
 from sealoshub.cli import main, output
-from sealoshub.cli.tree import COMMANDS, app
+from sealoshub.cli.commands import COMMANDS
+from sealoshub.cli.tree import app
 from sealoshub.errors import DeniedError, SealosHubError
 from tests.images import oci_layout
 from tests.unit.registry.fake_registry import FakeRegistry
@@ -32,7 +33,7 @@ HEAVY = (
 )
 OURS = (
     "sealoshub sealoshub.errors sealoshub.cli sealoshub.cli.main sealoshub.cli.output "
-    "sealoshub.cli.tree sealoshub.cli.group sealoshub.value"
+    "sealoshub.cli.tree sealoshub.cli.group sealoshub.cli.commands sealoshub.value"
 )
 
 
