@@ -1,8 +1,9 @@
 """Notifications of registries: what they say changed, told to whoever keeps the resources true.
 
-A notification is a hint and never a fact: only the name of the repository is taken from it, and
-whoever hears of it asks the registry. So a replayed, reordered or invented notification changes
-nothing but when somebody looks (distribution, "Notifications").
+A notification is a hint and no fact: it says where to look, and whoever hears of it asks the
+registry. So a replayed, reordered or invented notification changes nothing but when somebody looks
+(distribution, "Notifications"). One thing only the registry knows is believed, because it comes
+with the registry's own secret: who pushed, which is the `sub` of the token that let him.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import logging
 import time
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
-from sealoshub.imagehub.names import GROUP, object_name, split_repository
+from sealoshub.imagehub import names
 from sealoshub.kube import ConflictError
 from sealoshub.kube.watchedfile import WatchedFile
+from sealoshub.reference import Digest, is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,23 +33,40 @@ if TYPE_CHECKING:
     from sealoshub.kube.review import ApiServer
 
 MAX_BODY: Final = 1024 * 1024  # bytes of one envelope; registries send one event in each
-QUEUED: Final = 10_000  # repositories that wait; when it is full the registry has to keep its own
+QUEUED: Final = 10_000  # changes that wait; when it is full the registry has to keep its own
 RETRY_SECONDS: Final = (0.2, 1.0, 5.0, 15.0)  # after failures in a row
-CONTENT_LABEL: Final = f"{GROUP}/content"
-REPOSITORY_ANNOTATION: Final = f"{GROUP}/repository"
-MAX_OBJECT_NAME: Final = 253
+MAX_ACTOR: Final = 320  # characters, as spec.creator has them
 
-_CHANGES: Final = frozenset({"push", "delete", "mount"})
+_PUSHES: Final = frozenset({"push", "mount"})
+_CHANGES: Final = _PUSHES | {"delete"}
 _BLOB: Final = "application/octet-stream"  # the media type of a blob; manifests have their own
+_NOBODY: Final = frozenset({"", "system:anonymous", "system:unauthenticated"})
 
 _log = logging.getLogger(__name__)
 
 
-class Sink(Protocol):
-    """Who is told that a repository's content may have changed."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed in a registry.
 
-    async def changed(self, repository: str) -> None:
-        """Take note, durably; called again for the same repository it must do no harm.
+    Args:
+        repository: `org/repo`.
+        target: The tag; the digest of a manifest that was deleted; empty: anything.
+    """
+
+    repository: str
+    target: str
+
+
+class Sink(Protocol):
+    """Who is told what changed."""
+
+    async def changed(self, change: Change, actor: str) -> None:
+        """Take note, durably; called again for the same change it must do no harm.
+
+        Args:
+            change: What may be another than it was.
+            actor: User name of who pushed it; empty if nobody knows.
 
         Raises:
             SealosHubError: Not now; it is tried again.
@@ -54,7 +74,7 @@ class Sink(Protocol):
 
 
 class LeaseSink:
-    """Leave a Lease for each changed repository in the hub's namespace, for the controller.
+    """Leave a Lease for each change in the hub's namespace, for the controller.
 
     A Lease is the smallest durable object that every cluster has. Its `renewTime` moves with each
     notification, so that one that comes while the controller is looking is not lost.
@@ -75,35 +95,38 @@ class LeaseSink:
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._now = now
 
-    async def changed(self, repository: str) -> None:
+    async def changed(self, change: Change, actor: str) -> None:
         """Make the Lease, or renew it.
 
         Raises:
             SealosHubError: The API server does not take it.
         """
-        name = lease_name(repository)
+        name = lease_name(change)
         moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {"holderIdentity": "registry", "renewTime": moment}
+        marks = {names.REPOSITORY_NOTE: change.repository, names.TARGET_NOTE: change.target}
+        marks |= {names.ACTOR_NOTE: actor} if actor else {}
+        metadata = {"name": name, "labels": {names.CONTENT_LABEL: "changed"}, "annotations": marks}
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": spec,
+        }
         try:
-            await self._api.patch(f"{self._path}/{name}", {"spec": spec})
-        except NotFoundError:
-            metadata = {
-                "name": name,
-                "labels": {CONTENT_LABEL: "changed"},
-                "annotations": {REPOSITORY_ANNOTATION: repository},
-            }
-            body = {
-                "apiVersion": "coordination.k8s.io/v1",
-                "kind": "Lease",
-                "metadata": metadata,
-                "spec": spec,
-            }
-            with suppress(ConflictError):  # another worker was faster, a moment ago
+            await self._api.create(self._path, body)  # most are new
+        except ConflictError:
+            renewed = {"metadata": {"annotations": marks}, "spec": spec}
+            with suppress(NotFoundError):
+                await self._api.patch(f"{self._path}/{name}", renewed)
+                return
+            # The controller has removed it a moment ago.
+            with suppress(ConflictError):  # another worker was faster, with the same news
                 await self._api.create(self._path, body)
 
 
 class Events:
-    """The queue between the registries and a sink: each repository waits in it once.
+    """The queue between the registries and a sink: each change waits in it once.
 
     Args:
         token_file: The bearer token that registries send; read again when it changes.
@@ -117,7 +140,7 @@ class Events:
         self._token = WatchedFile(token_file)
         self._sink = sink
         self._count = count
-        self._waiting: OrderedDict[str, None] = OrderedDict()
+        self._waiting: OrderedDict[Change, str] = OrderedDict()  # and who pushed
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -156,11 +179,11 @@ class Events:
         """
         full = False
         for event in _events(body):
-            repository = changed_repository(event)
-            if repository is None:
+            change = change_of(event)
+            if change is None:
                 self._count("ignored")
-            elif repository in self._waiting or len(self._waiting) < QUEUED:
-                self._waiting[repository] = None
+            elif change in self._waiting or len(self._waiting) < QUEUED:
+                self._waiting[change] = actor_of(event) or self._waiting.get(change, "")
                 self._count("accepted")
             else:
                 full = True
@@ -184,40 +207,58 @@ class Events:
                 failures += 1
 
     async def _tell(self) -> None:
-        repository, _ = self._waiting.popitem(last=False)
+        change, actor = self._waiting.popitem(last=False)
         try:
-            await self._sink.changed(repository)
+            await self._sink.changed(change, actor)
         except InvalidInputError as exc:
-            _log.error("a change of %s is not kept: %s", repository, exc.message)
+            _log.error("a change of %s is not kept: %s", change.repository, exc.message)
         except BaseException:
-            self._waiting[repository] = None
+            # What came in the meantime is newer.
+            self._waiting[change] = self._waiting.get(change) or actor
             raise
 
 
-def lease_name(repository: str) -> str:
-    """Return the name of the Lease that says that *repository* changed."""
-    name = f"content.{object_name(repository)}"
-    if len(name) <= MAX_OBJECT_NAME:
-        return name
-    return f"content.{hashlib.sha256(repository.encode()).hexdigest()}"
+def lease_name(change: Change) -> str:
+    """Return the name of the Lease that tells of *change*.
+
+    A hash, because what reads well is not unique: `a/b.c:d` and `a/b:c.d` would be the same.
+    """
+    text = f"{change.repository}:{change.target}"
+    return f"content.{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def changed_repository(event: Mapping[str, Any]) -> str | None:
-    """Return the repository whose tags or manifests an event says have changed; None if none.
+def change_of(event: Mapping[str, Any]) -> Change | None:
+    """Return which tags an event says have changed; None if none.
 
-    Pulls change nothing, nor does a blob before a manifest names it.
+    Pulls change none, nor does a blob, nor a manifest that no tag names yet.
     """
     target = event.get("target")
-    if str(event.get("action")) not in _CHANGES or not isinstance(target, dict):
-        return None
-    name = target.get("repository")
-    if target.get("mediaType") == _BLOB or not isinstance(name, str):
+    action = str(event.get("action"))
+    if action not in _CHANGES or not isinstance(target, dict) or target.get("mediaType") == _BLOB:
         return None
     try:
-        split_repository(name)
+        repository = str(names.split_repository(str(target.get("repository"))))
     except InvalidInputError:
         return None
-    return name
+    tag = target.get("tag")
+    if isinstance(tag, str) and is_tag(tag):
+        return Change(repository, tag)
+    if action in _PUSHES:
+        return None
+    try:
+        return Change(repository, Digest.parse(str(target.get("digest"))).text)
+    except InvalidInputError:
+        return Change(repository, "")
+
+
+def actor_of(event: Mapping[str, Any]) -> str:
+    """Return who pushed, as the registry knows him from his token; empty for nobody."""
+    actor = event.get("actor")
+    name = actor.get("name") if isinstance(actor, dict) else None
+    is_user = isinstance(name, str) and len(name) <= MAX_ACTOR and name.isprintable()
+    if str(event.get("action")) not in _PUSHES or not is_user or name in _NOBODY:
+        return ""
+    return str(name)
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:

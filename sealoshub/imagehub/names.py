@@ -33,6 +33,12 @@ KEYWORD_LABEL: Final = f"keyword.{GROUP}/"
 FINALIZER: Final = f"organization.{GROUP}/finalizer"
 FORCE_DELETE: Final = f"{GROUP}/force-delete"
 
+# A Lease by which the token server tells the controller what a registry told it.
+CONTENT_LABEL: Final = f"{GROUP}/content"
+REPOSITORY_NOTE: Final = f"{GROUP}/repository"
+TARGET_NOTE: Final = f"{GROUP}/target"  # the tag, or the digest of what was deleted; or all of it
+ACTOR_NOTE: Final = f"{GROUP}/actor"  # who pushed; a Kubernetes user name
+
 NAMESPACE_PREFIX: Final = "hub-"
 MAX_ORGANIZATION: Final = 63 - len(NAMESPACE_PREFIX)  # a namespace is a DNS label
 MAX_NAME: Final = 253  # characters of a resource's name

@@ -336,20 +336,26 @@ class Cluster:
         except NotFoundError:
             before = None
         query |= {"dryRun": "All"} if dry_run else {}
-        obj = self._connection.call(
-            Request(
-                "PATCH",
-                resource_of(kind).path(name, namespace),
-                f"apply {label_of(kind, name, namespace)}",
-                query=query,
-                body=without_managed_fields(manifest),
-                content_type=APPLY,
-            )
-        )
+        obj = self._apply(manifest, query)
         if before is None:
             return ApplyResult(obj, "created")
         same = content_of(obj) == content_of(before)
         return ApplyResult(obj, "unchanged" if same else "configured")
+
+    def apply_blind(self, manifest: Mapping[str, Any], *, force: bool = False) -> Object:
+        """Make the object what *manifest* says, in one request that does not tell what was there.
+
+        Args:
+            manifest: As for :meth:`apply`.
+            force: Take over fields that another manager owns.
+
+        Raises:
+            ConflictError: Another manager owns a field and *force* is not set.
+            InvalidInputError: The object breaks a rule.
+            DeniedError: The user may not, or an admission policy refuses.
+        """
+        query = {"fieldManager": self._manager, "force": "true" if force else "false"}
+        return self._apply(manifest, query)
 
     def create(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Create the object.
@@ -442,6 +448,19 @@ class Cluster:
                 resource_of(kind).path(name, namespace),
                 f"delete {label_of(kind, name, namespace)}",
                 body=body,
+            )
+        )
+
+    def _apply(self, manifest: Mapping[str, Any], query: Mapping[str, str]) -> Object:
+        kind, name, namespace = key_of(manifest)
+        return self._connection.call(
+            Request(
+                "PATCH",
+                resource_of(kind).path(name, namespace),
+                f"apply {label_of(kind, name, namespace)}",
+                query=query,
+                body=without_managed_fields(manifest),
+                content_type=APPLY,
             )
         )
 

@@ -1,8 +1,11 @@
 """Content → Images: what the registry holds is what the resources say.
 
-The registry is asked and never believed beyond what it holds: a notification only says where to
-look. Facts (digest, platforms, size, ID, arch, creatTime) follow the content; what people wrote is
-theirs, which `metadata.managedFields` tells.
+The registry is asked and never believed beyond what it holds: a notification says where to look,
+and who pushed. Facts (digest, platforms, size, ID, arch, creatTime) follow the content; what people
+wrote is theirs, which `metadata.managedFields` tells.
+
+What is asked of the registry is as little as what changed: a push is about one tag, however many
+there are. All of a repository is asked about by the sweep, and the first time.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from sys import intern
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import kinds
-from sealoshub.imagehub.controller.conditions import condition
+from sealoshub.imagehub.controller import kinds, repository
+from sealoshub.imagehub.controller.held import NONE, Held, presence, says
 from sealoshub.imagehub.controller.world import remove
 from sealoshub.imagehub.image import image_from
 from sealoshub.kube import ConflictError
@@ -75,45 +79,6 @@ class Registry(Protocol):
         """Delete every tag and manifest of `org/repo`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a registry held of one repository when it was asked last.
-
-    Args:
-        tags: The digest that each tag names.
-        digests: Of Images, whether the registry has each of them.
-    """
-
-    tags: Mapping[str, str]
-    digests: Mapping[str, bool]
-
-    def has(self, image: Picture) -> bool | None:
-        """Tell whether the registry has *image*; None if that was not asked."""
-        if not image.digest:
-            return image.tag in self.tags
-        return self.digests.get(image.digest)
-
-
-def presence(image: Picture, held: Held | None) -> dict[str, Any] | None:
-    """Return the Present condition of *image*; None as long as nobody knows."""
-    found = None if held is None else held.has(image)
-    if held is None or found is None:
-        for item in image.status.get("conditions") or ():
-            if item.get("type") == "Present":  # as it was
-                words = {key: item.get(key, "") for key in ("reason", "message")}
-                return condition("Present", good=item.get("status") == "True", **words)
-        return None
-    if not found:
-        what = image.digest or f"tag {image.tag}"
-        message = f"the registry has no {what} in {image.path}"
-        return condition("Present", good=False, reason="NotInRegistry", message=message)
-    now = held.tags.get(image.tag)
-    if now is None or (image.digest and now != image.digest):
-        message = f"the tag names {now} now" if now else "the tag is gone"
-        return condition("Present", good=True, reason="TagMoved", message=message)
-    return condition("Present", good=True, reason="InRegistry")
-
-
 def reconcile(world: World, registry: Registry, path: str) -> Iterator[tuple[str, str]]:
     """Ask the registry for *path* and make its Images true; yield the keys that it concerns.
 
@@ -122,35 +87,73 @@ def reconcile(world: World, registry: Registry, path: str) -> Iterator[tuple[str
     Raises:
         SealosHubError: Something is not possible now; the caller tries again later.
     """
+    is_swept = path in world.swept
+    world.swept.discard(path)
+    try:
+        yield from _reconcile(world, registry, path, everything=is_swept)
+    except BaseException:
+        world.swept.add(path)  # half of it may be done; look at all of it the next time
+        raise
+
+
+def _reconcile(
+    world: World, registry: Registry, path: str, *, everything: bool
+) -> Iterator[tuple[str, str]]:
     try:
         organization = world.organizations.get(names.split_repository(path).organization)
     except InvalidInputError:
         return  # no name of a repository of a hub
     # Read before the registry is asked: what is noted later is looked at later.
     notes = world.notes.find(path)
-    images = [image for image in world.images.find(path) if not image.deleting]
-    held = _ask(registry, path, images)
+    images = _by_tag(image for image in world.images.find(path) if not image.deleting)
+    before = world.held.get(path)
+    tags = None if everything else _changed_tags(before, notes, images)
+    held = _ask(registry, path, images, tags, before)
     if held.tags or images:
         world.held[path] = held
     else:
         world.held.pop(path, None)
+    asked = held.tags.keys() | images.keys() if tags is None else tags
     written: set[str] = set()
     if organization is not None and "deletionTimestamp" not in organization["metadata"]:
-        written = {
-            tag
-            for tag, digest in held.tags.items()
-            if _keep(world, registry, f"{path}:{tag}", digest, images)
-        }
-    for image in images:
+        creators = {kinds.target_of(note): kinds.actor_of(note) for note in notes}
+        for tag in sorted(asked & held.tags.keys()):
+            new = _New(f"{path}:{tag}", held.tags[tag], creators.get(tag, ""))
+            if _keep(world, registry, organization, new, images.get(tag, [])):
+                written.add(tag)
+    yield ("Repository", path)
+    for image in (image for tag in asked for image in images.get(tag, ())):
         if image.tag not in held.tags:
             _forget(world, image)
-    yield ("Repository", path)
-    for image in images:
         # What was written comes back as a change of its own.
-        if image.tag not in written and not _says(image, presence(image, held)):
+        if image.tag not in written and not says(image, presence(image, held)):
             yield ("Image", image.object_name)
     for note in notes:
         _remove_note(world, note)
+
+
+def _by_tag(images: Iterable[Picture]) -> dict[str, list[Picture]]:
+    """Return the Images of each tag; the one that counts is the last."""
+    found: dict[str, list[Picture]] = {}
+    for image in sorted(images, key=lambda image: image.is_canonical):
+        found.setdefault(image.tag, []).append(image)
+    return found
+
+
+def _changed_tags(
+    held: Held | None, notes: Sequence[Object], images: Mapping[str, Sequence[Picture]]
+) -> set[str] | None:
+    """Return the tags that have to be asked about; None for all that there are."""
+    targets = {kinds.target_of(note) for note in notes}
+    if held is None or "" in targets:
+        return None
+    changed = {target for target in targets if ":" not in target}
+    if digests := targets - changed:
+        changed |= {tag for tag, digest in held.tags.items() if digest in digests}
+    for tag, same in images.items():
+        if any(image.digest in digests or held.has(image) is None for image in same):
+            changed.add(tag)
+    return changed
 
 
 def _remove_note(world: World, note: Object) -> None:
@@ -166,59 +169,98 @@ def _remove_note(world: World, note: Object) -> None:
         )
 
 
-def _ask(registry: Registry, path: str, images: Sequence[Picture]) -> Held:
+def _ask(
+    registry: Registry,
+    path: str,
+    images: Mapping[str, Sequence[Picture]],
+    only: set[str] | None,
+    before: Held | None,
+) -> Held:
+    """Ask what the registry holds of *path*: of the tags *only*, or all."""
     tags: dict[str, str] = {}
-    for tag in registry.tags(path):
+    others: dict[str, bool] = {}
+    if only is not None and before is not None:
+        tags |= before.tags
+        others |= before.others
+    for tag in registry.tags(path) if only is None else only:
         digest = registry.digest_of(path, tag)
-        if digest is not None:
-            tags[tag] = digest
-    digests = dict.fromkeys(tags.values(), True)
-    for digest in {image.digest for image in images if image.digest} - set(digests):
-        digests[digest] = registry.digest_of(path, digest) is not None
-    return Held(tags, digests)
+        if digest is None:
+            tags.pop(tag, None)
+        else:
+            tags[intern(tag)] = intern(digest)
+    for tag in images if only is None else only:
+        for image in images.get(tag, ()):
+            if image.digest and image.digest != tags.get(tag):
+                others[image.digest] = registry.digest_of(path, image.digest) is not None
+    return Held(tags, others or NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A tag as the registry has it, and the user who pushed it, if that is known."""
+
+    name: str
+    digest: str
+    creator: str
 
 
 def _keep(
-    world: World, registry: Registry, name: str, digest: str, images: Sequence[Picture]
+    world: World, registry: Registry, organization: Object, new: _New, same: Sequence[Picture]
 ) -> bool:
     """Make the Image of one tag say what the tag names; tell whether it did not."""
-    same = sorted(
-        (image for image in images if image.spec_name == name),
-        key=lambda image: image.is_canonical,
-    )
     known = same[-1] if same else None
-    if known is not None and known.digest == digest:
+    if known is not None and known.digest == new.digest:
         return False
-    facts = registry.describe(name.partition(":")[0], digest)
+    path = new.name.partition(":")[0]
+    facts = registry.describe(path, new.digest)
     if facts is None:
         return False  # gone again
     manifest = image_from(
-        name,
-        digest,
+        new.name,
+        new.digest,
         facts.platforms,
         size=facts.size,
         image_id=facts.image_id or None,
         created=facts.created or None,
     )
-    if known is not None:
-        manifest["metadata"]["name"] = known.object_name
     try:
-        current = world.cluster.get("Image", str(manifest["metadata"]["name"]))
-    except NotFoundError:
-        pass
-    else:
-        written = _written_by_people(current)
-        if "digest" in written:
-            return False  # whoever pinned it wants this one; Present says whether it is there
-        spec = {key: value for key, value in manifest["spec"].items() if key not in written}
-        detail = (spec.get("detail") or {}).items()
-        spec["detail"] = {key: value for key, value in detail if f"detail.{key}" not in written}
-        manifest["spec"] = {"name": name, **spec}
-    try:
-        world.cluster.apply(manifest, force=True)
+        if known is None:
+            # Before the Image, which then has all that it needs when it is looked at.
+            repository.ensure(world, path, organization, new.creator)
+            if _create(world, manifest, new.creator):
+                return True
+        else:
+            manifest["metadata"]["name"] = known.object_name
+        return _update(world, manifest)
     except InvalidInputError as exc:
-        _log.warning("there is no Image of %s: %s", name, exc.message)
+        _log.warning("there is no Image of %s: %s", new.name, exc.message)
         return False
+
+
+def _create(world: World, manifest: Object, creator: str) -> bool:
+    """Make an Image that nobody has made yet; False if somebody has."""
+    spec = {**manifest["spec"], "creator": creator} if creator else manifest["spec"]
+    try:
+        world.images.learn(world.cluster.apply_blind({**manifest, "spec": spec}))
+    except ConflictError:
+        return False
+    return True
+
+
+def _update(world: World, manifest: Object) -> bool:
+    """Make the facts of an Image those of *manifest*; tell whether they were not."""
+    current = world.cluster.get("Image", str(manifest["metadata"]["name"]))
+    written = _written_by_people(current)
+    if "digest" in written:
+        return False  # whoever pinned it wants this one; Present says whether it is there
+    facts = manifest["spec"]
+    if creator := (current.get("spec") or {}).get("creator"):
+        facts = {**facts, "creator": creator}  # an apply that leaves out what it owns removes it
+    spec = {key: value for key, value in facts.items() if key not in written}
+    detail = (spec.get("detail") or {}).items()
+    spec["detail"] = {key: value for key, value in detail if f"detail.{key}" not in written}
+    wanted = {**manifest, "spec": {**spec, "name": facts["name"]}}
+    world.images.learn(world.cluster.apply_blind(wanted, force=True))
     return True
 
 
@@ -245,11 +287,3 @@ def _written_by_people(current: Object) -> set[str]:
         found |= {key.removeprefix("f:") for key in spec}
         found |= {f"detail.{key.removeprefix('f:')}" for key in spec.get("f:detail") or ()}
     return found - {"detail", "name"}
-
-
-def _says(image: Picture, wanted: Mapping[str, Any] | None) -> bool:
-    """Tell whether the status of *image* has the condition *wanted*."""
-    if wanted is None:
-        return True
-    conditions = image.status.get("conditions") or ()
-    return any(wanted.items() <= item.items() for item in conditions)

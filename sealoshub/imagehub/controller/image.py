@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import content
+from sealoshub.imagehub.controller import held
 from sealoshub.imagehub.controller.conditions import condition, status_patch
 from sealoshub.imagehub.controller.world import write_status
 
@@ -86,6 +86,7 @@ def reconcile(world: World, name: str) -> None:
         "metadata": {"name": name, "generation": image.generation},
         "status": image.status,
     }
-    present = content.presence(image, world.held.get(image.path))
+    present = held.presence(image, world.held.get(image.path))
     found = [ready] if present is None else [ready, present]
-    write_status(world.cluster, obj, status_patch(obj, {}, found, world.moment()))
+    patch = status_patch(obj, {}, found, world.moment())
+    write_status(world.cluster, obj, patch, world.images)

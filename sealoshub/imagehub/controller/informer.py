@@ -58,13 +58,17 @@ class Informer(Generic[T]):
         self._lock = threading.Lock()
         self._objects: dict[str, T] = {}
         self._index: dict[str, dict[str, T]] = {}
+        self._order = threading.Lock()  # held while a change is taken over, so that none overtakes
+        self._seen = 0  # resourceVersion up to which the watch has told everything
+        self._ahead: dict[str, int] = {}  # resourceVersions of what `learn` knew before the watch
         self._handlers: list[Callable[[T], None]] = []
         self.synced = threading.Event()
 
     def on_change(self, handler: Callable[[T], None]) -> None:
         """Call *handler* with the object of every change, also with one that is gone.
 
-        A change of the index key calls it with the old object as well. Before `run` only.
+        What is kept as before is no change; so a relist tells of changes only. A change of the
+        index key calls it with the old object as well. Before `run` only.
         """
         self._handlers.append(handler)
 
@@ -82,6 +86,17 @@ class Informer(Generic[T]):
         """Return every object."""
         with self._lock:
             return list(self._objects.values())
+
+    def learn(self, obj: Object) -> None:
+        """Take over what the API server answered to a write, before the watch tells of it.
+
+        So nobody writes again what was just written, nor waits for it to come around.
+        """
+        name, version = _key(obj), _version(obj)
+        with self._order:
+            if version > max(self._seen, self._ahead.get(name, 0)):
+                self._ahead[name] = version
+                self._change(name, self._keep(obj))
 
     def run(self, stop: threading.Event) -> None:
         """Keep the copy true until *stop*. Failures are waited out."""
@@ -119,23 +134,33 @@ class Informer(Generic[T]):
             label_selector=self._selector,
         )
         found = dict(items)
-        with self._lock:
-            gone = [name for name in self._objects if name not in found]
-        for name in gone:
-            self._change(name, None)
-        for name, kept in found.items():
-            self._change(name, kept)
+        with self._order:
+            self._ahead.clear()
+            self._seen = _number(version)
+            with self._lock:
+                gone = [name for name in self._objects if name not in found]
+            for name in gone:
+                self._change(name, None)
+            for name, kept in found.items():
+                self._change(name, kept)
         self.synced.set()
         return version
 
     def _take(self, event: str, obj: Object) -> None:
-        if event in {"ADDED", "MODIFIED"}:
-            self._change(_key(obj), self._keep(obj))
-        elif event == "DELETED":
-            self._change(_key(obj), None)
+        if event not in {"ADDED", "MODIFIED", "DELETED"}:
+            return
+        name, version = _key(obj), _version(obj)
+        with self._order:
+            self._seen = max(self._seen, version)
+            if version < self._ahead.get(name, 0):
+                return
+            self._ahead.pop(name, None)
+            self._change(name, None if event == "DELETED" else self._keep(obj))
 
     def _change(self, name: str, new: T | None) -> None:
         with self._lock:
+            if new is not None and self._objects.get(name) == new:
+                return
             old = self._objects.pop(name, None)
             old_key = None if old is None else self._index_of(old)
             if old_key is not None:
@@ -159,3 +184,13 @@ class Informer(Generic[T]):
 def _key(obj: Object) -> str:
     meta: dict[str, Any] = obj["metadata"]
     return f"{meta.get('namespace') or ''}/{meta['name']}"
+
+
+def _version(obj: Object) -> int:
+    """Return the resourceVersion of *obj*."""
+    return _number(str(obj["metadata"].get("resourceVersion") or ""))
+
+
+def _number(version: str) -> int:
+    """Return a resourceVersion as a number, which grows with each write; 0 if it is none."""
+    return int(version) if version.isdecimal() else 0

@@ -19,9 +19,9 @@ FIELD_MANAGER: Final = names.CONTROLLER
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OURS: Final = f"{MANAGED_BY}={FIELD_MANAGER}"  # selector
 # An annotation, because the name of a repository can be longer than a label.
-REPOSITORY_NOTE: Final = f"{names.GROUP}/repository"
+REPOSITORY_NOTE: Final = names.REPOSITORY_NOTE
 # A Lease by which the token server says that a registry told of a change (authserver/events.py).
-CONTENT_CHANGED: Final = f"{names.GROUP}/content=changed"  # selector
+CONTENT_CHANGED: Final = f"{names.CONTENT_LABEL}=changed"  # selector
 ORGANIZATION_UID_NOTE: Final = f"{names.GROUP}/organization-uid"
 _RBAC: Final = "rbac.authorization.k8s.io"
 
@@ -123,6 +123,16 @@ def path_of_grant(obj: Object) -> str | None:
     """Return `org/repo` that a Role or RoleBinding of ours is for; None: the whole organisation."""
     note = (obj["metadata"].get("annotations") or {}).get(REPOSITORY_NOTE)
     return str(note) if note else None
+
+
+def target_of(note: Object) -> str:
+    """Return what changed: a tag, the digest of what was deleted, or empty for anything."""
+    return str((note["metadata"].get("annotations") or {}).get(names.TARGET_NOTE) or "")
+
+
+def actor_of(note: Object) -> str:
+    """Return the user who pushed; empty if nobody knows."""
+    return str((note["metadata"].get("annotations") or {}).get(names.ACTOR_NOTE) or "")
 
 
 def namespace(organization: Object) -> Object:

@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from sealoshub.imagehub.controller.world import World
     from sealoshub.kube.cluster import Cluster
 
-LOOKERS: Final = (
-    2  # of them wait for the registry, so that a slow one keeps nobody's rights waiting
-)
+# Of each kind of worker some are there for what just changed alone, so that a look at everything
+# keeps nothing waiting. Those that ask the registry are others than those that do not, so that a
+# slow registry keeps nobody's rights waiting.
+LOOKERS: Final = (True, True, False, False)  # whether it takes what is swept, too
 SWEEP_RETRY: Final = 5.0  # seconds until a registry that does not answer is asked again
-WORKERS: Final = 4  # the API server takes 300 writes a second in parallel; more do not help
+# The API server takes 300 writes a second in parallel; more workers do not help.
+WORKERS: Final = (True, True, True, False)  # whether it takes what has not changed, too
 RESYNC_SECONDS: Final = 3600.0  # everything is looked at again, should a change have been missed
 JOIN_SECONDS: Final = 0.1
 
@@ -129,11 +131,11 @@ def _jobs(
 ) -> list[tuple[Callable[..., None], tuple[object, ...]]]:
     """Return what threads do: a function and its arguments for each."""
     jobs: list[tuple[Callable[..., None], tuple[object, ...]]] = [
-        *[(_work, (world, queue))] * WORKERS,
+        *((_work, (world, queue, idle)) for idle in WORKERS),
         (_resync, (world, queue, over)),
     ]
     if world.registry is not None:
-        jobs += [(_look, (world, world.registry, looks, queue))] * LOOKERS
+        jobs += [(_look, (world, world.registry, looks, queue, idle)) for idle in LOOKERS]
         jobs.append((_sweep, (world, world.registry, looks, over, sweep_seconds)))
     return jobs
 
@@ -154,8 +156,8 @@ def _join(
             thread.join(JOIN_SECONDS)
 
 
-def _work(world: World, queue: KeyQueue[Key]) -> None:
-    while (key := queue.get()) is not None:
+def _work(world: World, queue: KeyQueue[Key], idle: bool) -> None:  # noqa: FBT001  # a thread's
+    while (key := queue.get(idle=idle)) is not None:
         try:
             again = _reconcile(world, key)
         except ConflictError as exc:
@@ -186,8 +188,14 @@ def _reconcile(world: World, key: Key) -> float | None:
     return None
 
 
-def _look(world: World, registry: Registry, looks: KeyQueue[str], queue: KeyQueue[Key]) -> None:
-    while (path := looks.get()) is not None:
+def _look(
+    world: World,
+    registry: Registry,
+    looks: KeyQueue[str],
+    queue: KeyQueue[Key],
+    idle: bool,  # noqa: FBT001  # of the arguments of a thread
+) -> None:
+    while (path := looks.get(idle=idle)) is not None:
         try:
             for key in content.reconcile(world, registry, path):
                 queue.add(key)

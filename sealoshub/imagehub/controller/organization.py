@@ -124,9 +124,8 @@ def _write(
                 message="; ".join(roster.refused)[:4096],
             )
         )
-    write_status(
-        world.cluster, organization, status_patch(organization, wanted, found, world.moment())
-    )
+    patch = status_patch(organization, wanted, found, world.moment())
+    write_status(world.cluster, organization, patch, world.organizations)
 
 
 def _end(world: World, organization: Object) -> None:

@@ -1,4 +1,7 @@
-"""A queue of keys: each at most once, never by two workers at a time, failures later and later."""
+"""A queue of keys: each at most once, never by two workers at a time, failures later and later.
+
+It has two lanes: what just changed does not stand behind everything that is looked at to be sure.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ class KeyQueue(Generic[K]):
         self._clock = clock
         self._condition = threading.Condition()
         self._ready: deque[K] = deque()
-        self._waiting: set[K] = set()  # in _ready, or to go there once its worker is done
+        self._idle: deque[K] = deque()  # may also hold keys that were taken or went to _ready
+        # Whether it waits in _ready, or for the end of its worker to go there; else in _idle.
+        self._waiting: dict[K, bool] = {}
         self._working: set[K] = set()
         self._later: list[tuple[float, int, K]] = []
         self._count = 0  # keeps equal times in order without comparing keys
@@ -44,6 +49,13 @@ class KeyQueue(Generic[K]):
         with self._condition:
             self._add(key)
 
+    def add_idle(self, key: K) -> None:
+        """Hand out *key* when there is nothing else to do."""
+        with self._condition:
+            if key not in self._waiting:
+                self._waiting[key] = False
+                self._queue(key)
+
     def add_after(self, key: K, seconds: float) -> None:
         """Hand out *key* in so many seconds."""
         with self._condition:
@@ -51,16 +63,22 @@ class KeyQueue(Generic[K]):
             heapq.heappush(self._later, (self._clock() + seconds, self._count, key))
             self._condition.notify()
 
-    def get(self) -> K | None:
-        """Wait for a key and take it; None once the queue is closed. `done` or `failed` ends it."""
+    def get(self, *, idle: bool = True) -> K | None:
+        """Wait for a key and take it; None once the queue is closed. `done` or `failed` ends it.
+
+        Args:
+            idle: Also one of `add_idle`. Workers that do not take them are there for what is new.
+        """
         with self._condition:
             while True:
                 if self._closed:
                     return None
                 wait = self._move_due()
-                if self._ready:
-                    key = self._ready.popleft()
-                    self._waiting.discard(key)
+                key = self._take(self._ready, soon=True)
+                if key is None and idle:
+                    key = self._take(self._idle, soon=False)
+                if key is not None:
+                    del self._waiting[key]
                     self._working.add(key)
                     return key
                 self._condition.wait(wait)
@@ -93,18 +111,32 @@ class KeyQueue(Generic[K]):
             return len(self._waiting)
 
     def _add(self, key: K) -> None:
-        if key in self._waiting:
+        if not self._waiting.get(key, False):
+            self._waiting[key] = True
+            self._queue(key)
+
+    def _queue(self, key: K) -> None:
+        """Put a key that waits where workers take it from, unless one has it."""
+        if key in self._working:
             return
-        self._waiting.add(key)
-        if key not in self._working:
+        if self._waiting[key]:
             self._ready.append(key)
             self._condition.notify()
+        else:
+            self._idle.append(key)
+            self._condition.notify_all()  # the first to wake up might not take it
+
+    def _take(self, lane: deque[K], *, soon: bool) -> K | None:
+        while lane:
+            key = lane.popleft()
+            if self._waiting.get(key) is soon and key not in self._working:
+                return key
+        return None
 
     def _finish(self, key: K) -> None:
         self._working.discard(key)
         if key in self._waiting:
-            self._ready.append(key)
-        self._condition.notify()
+            self._queue(key)
 
     def _move_due(self) -> float | None:
         """Move the keys whose time has come; return how long the next one takes."""

@@ -15,31 +15,49 @@ from sealoshub.kube import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sealoshub.imagehub.controller.content import Held
+    from sealoshub.imagehub.controller.held import Held
     from sealoshub.imagehub.controller.kinds import Picture
     from sealoshub.imagehub.controller.world import World
     from sealoshub.imagehub.subjects import Roster
     from sealoshub.kube import Object
 
 
-def desired_repository(path: str, organization: Object, images: Sequence[Picture]) -> Object:
+def desired_repository(path: str, organization: Object, creator: str) -> Object:
     """Return the Repository that content brings into being.
 
-    Its visibility is the organisation's default, its creator whoever made the oldest image.
+    Its visibility is the organisation's default, its creator whoever pushed or made the first
+    image, if that is known.
     """
-    creators = [image.creator for image in sorted(images, key=_age) if image.creator]
     spec: dict[str, Any] = {
         "name": path,
         "isPrivate": (organization.get("spec") or {}).get("defaultVisibility") != "public",
     }
-    if creators:
-        spec["creator"] = creators[0]
+    if creator:
+        spec["creator"] = creator
     return {
         "apiVersion": names.API_VERSION,
         "kind": "Repository",
         "metadata": {"name": names.object_name(path), "labels": names.labels_for(path)},
         "spec": spec,
     }
+
+
+def first_creator(images: Iterable[Picture]) -> str:
+    """Return who made the oldest image; empty if nobody knows."""
+    return next((image.creator for image in sorted(images, key=_age) if image.creator), "")
+
+
+def ensure(world: World, path: str, organization: Object, creator: str) -> None:
+    """Make the Repository *path* if there is none.
+
+    Raises:
+        SealosHubError: Not possible now.
+    """
+    if world.repository(path) is None:
+        # Somebody else may have made it a moment ago; then the copy will have it soon.
+        with contextlib.suppress(ConflictError):
+            made = world.cluster.create(desired_repository(path, organization, creator))
+            world.repositories.learn(made)
 
 
 def desired_grants(path: str, roster: Roster) -> tuple[list[Object], list[Object]]:
@@ -84,9 +102,7 @@ def reconcile(world: World, path: str) -> None:
     organization = world.organizations.get(organization_name)
     alive = organization is not None and "deletionTimestamp" not in organization["metadata"]
     if repository is None and images and alive and organization is not None:
-        # Somebody else may have made it a moment ago; then the copy will have it soon.
-        with contextlib.suppress(ConflictError):
-            world.cluster.create(desired_repository(path, organization, images))
+        ensure(world, path, organization, first_creator(images))
     roster = subjects.of_repository({})
     if repository is not None and alive and "deletionTimestamp" not in repository["metadata"]:
         roster = subjects.of_repository(repository.get("spec") or {})
@@ -118,9 +134,8 @@ def _write(
             message="; ".join(roster.refused)[:4096],
         ),
     ]
-    write_status(
-        world.cluster, repository, status_patch(repository, wanted, conditions, world.moment())
-    )
+    patch = status_patch(repository, wanted, conditions, world.moment())
+    write_status(world.cluster, repository, patch, world.repositories)
 
 
 def _age(image: Picture) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,27 +13,33 @@ if TYPE_CHECKING:
     import threading
 
     from sealoshub.imagehub.controller.content import Registry
+    from sealoshub.imagehub.controller.informer import Informer
     from sealoshub.imagehub.controller.world import World
     from sealoshub.kube import Object
 
 Key = tuple[str, str]  # kind and name; of a Repository org/repo
 Queue = KeyQueue[Key]
+Add = Callable[[Key], None]
 
 
-# Seconds between the notice of a push and the look at it. A push by `sealoshub push` applies its
-# own Image within them, and says more about it than the registry can.
-GRACE: Final = 2.0
-# Repositories of a sweep that may wait at once: what just changed does not stand behind all others.
-MOST_WAITING: Final = 100
+MOST_WAITING: Final = 100  # repositories of a sweep that wait at once; more only cost memory
 
 
 def connect(world: World, queue: Queue, looks: KeyQueue[str]) -> None:
     """Have every change of *world* add its keys to *queue*, and what to ask about to *looks*."""
-    world.organizations.on_change(partial(_organization, world, queue))
-    world.repositories.on_change(partial(_repository, world, queue))
-    world.images.on_change(partial(_image, world, queue))
+
+    def lane(informer: Informer[Any]) -> Add:
+        def add(key: Key) -> None:
+            # What is there at the start most likely is as it should be; what changes is not.
+            (queue.add if informer.synced.is_set() else queue.add_idle)(key)
+
+        return add
+
+    world.organizations.on_change(partial(_organization, world, lane(world.organizations)))
+    world.repositories.on_change(partial(_repository, world, lane(world.repositories)))
+    world.images.on_change(partial(_image, world, lane(world.images)))
     for informer in (world.namespaces, world.roles, world.bindings):
-        informer.on_change(partial(_owned, world, queue))
+        informer.on_change(partial(_owned, world, lane(informer)))
     world.images.on_change(partial(_look, world, looks))
     world.notes.on_change(partial(_noted, world, looks))
     world.logins.on_change(lambda obj: queue.add(("Login", str(obj["metadata"]["name"]))))
@@ -42,11 +49,11 @@ def connect(world: World, queue: Queue, looks: KeyQueue[str]) -> None:
 def add_all(world: World, queue: Queue) -> None:
     """Add the keys of everything that is there."""
     for obj in world.organizations.all():
-        queue.add(("Organization", str(obj["metadata"]["name"])))
+        queue.add_idle(("Organization", str(obj["metadata"]["name"])))
     for obj in world.repositories.all():
-        _add_path(queue, kinds.spec_path(obj))
+        _add_path(queue.add_idle, kinds.spec_path(obj))
     for picture in world.images.all():
-        queue.add(("Image", picture.object_name))
+        queue.add_idle(("Image", picture.object_name))
 
 
 def sweep(world: World, registry: Registry, looks: KeyQueue[str], over: threading.Event) -> None:
@@ -61,7 +68,8 @@ def sweep(world: World, registry: Registry, looks: KeyQueue[str], over: threadin
         while len(looks) >= MOST_WAITING:
             if over.wait(0.05):
                 return
-        looks.add(path)
+        world.swept.add(path)
+        looks.add_idle(path)
 
 
 def _look(world: World, looks: KeyQueue[str], picture: kinds.Picture) -> None:
@@ -75,55 +83,57 @@ def _noted(world: World, looks: KeyQueue[str], note: Object) -> None:
     path = kinds.path_of_grant(note)
     # Also called for one that is gone, because it was looked at.
     if path and world.registry is not None and world.notes.find(path):
-        looks.add_after(path, GRACE)
+        looks.add(path)
 
 
-def _organization(world: World, queue: Queue, obj: Object) -> None:
+def _organization(world: World, add: Add, obj: Object) -> None:
     name = str(obj["metadata"]["name"])
-    queue.add(("Organization", name))
-    _add_repositories(world, queue, name)
+    add(("Organization", name))
+    _add_repositories(world, add, name)
 
 
-def _repository(world: World, queue: Queue, obj: Object) -> None:
+def _repository(world: World, add: Add, obj: Object) -> None:
     path = kinds.spec_path(obj)
-    queue.add(("Organization", str(obj["metadata"]["name"]).partition(".")[0]))
-    _add_path(queue, path)
+    add(("Organization", str(obj["metadata"]["name"]).partition(".")[0]))
+    _add_path(add, path)
     for picture in world.images.find(path):
-        if not _is_ready(picture):
-            queue.add(("Image", picture.object_name))
+        # One that has not been looked at yet will be, on its own account.
+        if _waits(picture):
+            add(("Image", picture.object_name))
 
 
-def _image(world: World, queue: Queue, picture: kinds.Picture) -> None:
-    queue.add(("Image", picture.object_name))
-    _add_path(queue, picture.path)
+def _image(world: World, add: Add, picture: kinds.Picture) -> None:
+    add(("Image", picture.object_name))
+    _add_path(add, picture.path)
     if world.images.get(picture.object_name) is None:
         # An organisation that is being deleted waits for its last image.
-        queue.add(("Organization", picture.path.partition("/")[0]))
+        add(("Organization", picture.path.partition("/")[0]))
 
 
-def _owned(world: World, queue: Queue, obj: Object) -> None:
+def _owned(world: World, add: Add, obj: Object) -> None:
     name = kinds.organization_of(obj)
     if name is None:
         return
     path = kinds.path_of_grant(obj)
     if path is not None:
-        _add_path(queue, path)
+        _add_path(add, path)
         return
-    queue.add(("Organization", name))
+    add(("Organization", name))
     if obj["kind"] == "Namespace":
-        _add_repositories(world, queue, name)
+        _add_repositories(world, add, name)
 
 
-def _add_repositories(world: World, queue: Queue, organization: str) -> None:
+def _add_repositories(world: World, add: Add, organization: str) -> None:
     for found in world.repositories.find(organization):
-        _add_path(queue, kinds.spec_path(found))
+        _add_path(add, kinds.spec_path(found))
 
 
-def _add_path(queue: Queue, path: str) -> None:
+def _add_path(add: Add, path: str) -> None:
     if path:
-        queue.add(("Repository", path))
+        add(("Repository", path))
 
 
-def _is_ready(picture: kinds.Picture) -> bool:
+def _waits(picture: kinds.Picture) -> bool:
+    """Tell whether an Image has been found to lack what it belongs to."""
     conditions: list[dict[str, Any]] = picture.status.get("conditions") or []
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+    return any(item["type"] == "Ready" and item["status"] != "True" for item in conditions)

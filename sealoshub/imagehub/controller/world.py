@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from sealoshub.imagehub.controller.content import Held, Registry
+    from sealoshub.imagehub.controller.content import Registry
+    from sealoshub.imagehub.controller.held import Held
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
 
@@ -42,6 +43,8 @@ class World:
     registry: Registry | None = None
     # What the registry was seen to hold, by org/repo; a copy like the others, made by asking.
     held: dict[str, Held] = field(default_factory=dict)
+    # What is to be asked about all of: `org/repo`.
+    swept: set[str] = field(default_factory=set)
 
     def informers(self) -> tuple[Informer[Any], ...]:
         """Return every copy."""
@@ -164,11 +167,25 @@ def remove(cluster: Cluster, obj: Object) -> None:
         )
 
 
-def write_status(cluster: Cluster, obj: Object, patch: Mapping[str, Any] | None) -> None:
-    """Write what `conditions.status_patch` found; it is fine if the object is gone."""
+def write_status(
+    cluster: Cluster,
+    obj: Object,
+    patch: Mapping[str, Any] | None,
+    copy: Informer[Any] | None = None,
+) -> None:
+    """Write what `conditions.status_patch` found; it is fine if the object is gone.
+
+    Args:
+        cluster: Where.
+        obj: What; kind and name are enough.
+        patch: None to write nothing.
+        copy: Learns of it at once.
+    """
     if patch is not None:
         with contextlib.suppress(NotFoundError):
-            cluster.patch_status(str(obj["kind"]), str(obj["metadata"]["name"]), patch)
+            new = cluster.patch_status(str(obj["kind"]), str(obj["metadata"]["name"]), patch)
+            if copy is not None:
+                copy.learn(new)
 
 
 def _created(cluster: Cluster, obj: Object) -> Object | None:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealoshub.authserver import events as module
-from sealoshub.authserver.events import Events, LeaseSink, changed_repository, lease_name
+from sealoshub.authserver.events import (
+    Change,
+    Events,
+    LeaseSink,
+    actor_of,
+    change_of,
+    lease_name,
+)
 from sealoshub.errors import InvalidInputError, UnavailableError
 from sealoshub.kube.review import ApiServer
 from tests.unit.authserver.fake_kubernetes import OWN_TOKEN, FakeKubernetes
@@ -24,6 +31,9 @@ if TYPE_CHECKING:
 
 BEARER = "planted-events-token"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+ALICE = "system:serviceaccount:user-system:alice"
+DIGEST = "sha256:" + "0" * 64
+V1 = Change("team/app", "v1")
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/imagehub-system/leases"
 
 
@@ -35,23 +45,31 @@ def event(action: str = "push", repository: object = "team/app", **target: objec
         "action": action,
         "target": {
             "mediaType": MANIFEST,
-            "digest": "sha256:" + "0" * 64,
+            "digest": DIGEST,
             "repository": repository,
             "url": "http://localhost:5000/v2/team/app/manifests/sha256:0",
             "tag": "v1",
             **target,
         },
-        "actor": {"name": "system:serviceaccount:user-system:alice"},
+        "actor": {"name": ALICE},
     }
 
 
 @pytest.mark.parametrize(
     ("notification", "expected"),
     [
-        (event(), "team/app"),
-        (event("delete"), "team/app"),
-        (event("mount"), "team/app"),
-        ({"action": "delete", "target": {"digest": "sha256:0", "repository": "a/b"}}, "a/b"),
+        (event(), V1),
+        (event("delete"), V1),
+        (event("mount"), V1),
+        (event("delete", tag=None), Change("team/app", DIGEST)),
+        (event("delete", tag="", digest="x"), Change("team/app", "")),
+        (
+            {"action": "delete", "target": {"digest": "sha256:0", "repository": "a/b"}},
+            Change("a/b", ""),
+        ),
+        (event(tag=None), None),
+        (event(tag="not a tag"), None),
+        (event(tag=7), None),
         (event("pull"), None),
         (event("frobnicate"), None),
         (event(mediaType="application/octet-stream"), None),
@@ -68,17 +86,37 @@ def event(action: str = "push", repository: object = "team/app", **target: objec
         ({"action": ["push"], "target": {"repository": "a/b"}}, None),
     ],
 )
-def test_what_a_notification_means(notification: dict[str, Any], expected: str | None) -> None:
-    """Tags and manifests that came or went; nothing else, and no name that is none of ours."""
-    assert changed_repository(notification) == expected
+def test_what_a_notification_means(notification: dict[str, Any], expected: Change | None) -> None:
+    """Tags that came or went; nothing else, and no name that is none of ours."""
+    assert change_of(notification) == expected
+
+
+@pytest.mark.parametrize(
+    ("notification", "expected"),
+    [
+        (event(), ALICE),
+        (event("delete"), ""),
+        (event() | {"actor": {}}, ""),
+        (event() | {"actor": {"name": ""}}, ""),
+        (event() | {"actor": {"name": "system:anonymous"}}, ""),
+        (event() | {"actor": {"name": 7}}, ""),
+        (event() | {"actor": "alice"}, ""),
+        (event() | {"actor": {"name": "a" * 321}}, ""),
+        (event() | {"actor": {"name": "alice\nbob"}}, ""),
+        ({"action": ["push"]}, ""),
+    ],
+)
+def test_who_pushed(notification: dict[str, Any], expected: str) -> None:
+    """The user of the registry's token; nobody where there is none, or none that can be."""
+    assert actor_of(notification) == expected
 
 
 def test_the_names_of_leases() -> None:
-    """That of the repository's object; a hash where that would be too long."""
-    assert lease_name("team/app") == "content.team.app"
-    long = "a" * 60 + "/" + "b" * 190
-    assert len(lease_name(long)) <= 253
-    assert lease_name(long) != lease_name(long + "c")
+    """No two changes have the same one, and each is a name that Kubernetes takes."""
+    alike = [Change("a/b.c", "d"), Change("a/b", "c.d"), Change("a/b", ""), Change("a/b", DIGEST)]
+    names = {lease_name(change) for change in alike}
+    assert len(names) == len(alike)
+    assert all(len(name) == len("content.") + 64 for name in names)
 
 
 class Sink:
@@ -86,17 +124,19 @@ class Sink:
 
     def __init__(self, failures: int = 0) -> None:
         self.told: list[str] = []
+        self.actors: list[str] = []
         self.failures = failures
         self._heard = asyncio.Condition()
 
-    async def changed(self, repository: str) -> None:
+    async def changed(self, change: Change, actor: str) -> None:
         """Take note."""
         await asyncio.sleep(0)
         if self.failures:
             self.failures -= 1
             raise UnavailableError("not now")
         async with self._heard:
-            self.told.append(repository)
+            self.told.append(f"{change.repository}:{change.target}")
+            self.actors.append(actor)
             self._heard.notify_all()
 
     async def heard(self, count: int) -> None:
@@ -118,7 +158,7 @@ def queue(tmp_path: Path, sink: Sink, counted: list[str] | None = None) -> Event
     )
 
 
-def test_a_repository_waits_once(tmp_path: Path) -> None:
+def test_a_change_waits_once(tmp_path: Path) -> None:
     """A replay is harmless, order does not matter, and a failure is tried again."""
     sink, counted = Sink(failures=2), list[str]()
     events = queue(tmp_path, sink, counted)
@@ -135,7 +175,8 @@ def test_a_repository_waits_once(tmp_path: Path) -> None:
         await events.stop()
 
     asyncio.run(run())
-    assert sorted(sink.told) == ["team/app", "team/app", "team/other"]
+    assert sorted(sink.told) == ["team/app:v1", "team/app:v1", "team/other:v1"]
+    assert set(sink.actors) == {ALICE}  # also when somebody else deleted after the push
     assert (counted.count("accepted"), counted.count("ignored")) == (102, 1)
 
 
@@ -151,7 +192,7 @@ def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_waits_is_told_at_the_end(tmp_path: Path) -> None:
     """A stop tries once, and does not wait for an API server that is down."""
-    for failures, told in ((0, ["team/app"]), (9, [])):
+    for failures, told in ((0, ["team/app:v1"]), (9, [])):
         sink = Sink(failures)
         events = queue(tmp_path, sink)
         events.take(envelope(event()))
@@ -179,15 +220,20 @@ def test_a_lease_is_made_and_renewed(fake: FakeKubernetes, tmp_path: Path) -> No
         api = ApiServer(fake.url, token_file=tmp_path / "own")
         sink = LeaseSink(api, "imagehub-system", lambda: moments.pop(0))
         found = []
-        for _ in range(2):
-            await sink.changed("team/app")
-            found.append(fake.objects[f"{LEASES}/content.team.app"])
+        for actor in (ALICE, "bob"):
+            await sink.changed(V1, actor)
+            found.append(fake.objects[f"{LEASES}/{lease_name(V1)}"])
         await api.aclose()
         return found
 
     first, second = asyncio.run(run())
     assert first["metadata"]["labels"] == {"imagehub.sealos.io/content": "changed"}
-    assert first["metadata"]["annotations"] == {"imagehub.sealos.io/repository": "team/app"}
+    assert first["metadata"]["annotations"] == {
+        "imagehub.sealos.io/repository": "team/app",
+        "imagehub.sealos.io/target": "v1",
+        "imagehub.sealos.io/actor": ALICE,
+    }
+    assert second["metadata"]["annotations"]["imagehub.sealos.io/actor"] == "bob"
     assert first["spec"]["renewTime"] == "2026-11-23T10:00:00.000005Z"
     assert second["spec"]["renewTime"] == "2026-11-23T10:00:01.000005Z"
 
@@ -212,9 +258,9 @@ def test_a_push_leaves_a_lease(listening: RunningServer, fake: FakeKubernetes) -
     """202, and soon the object is there; sent again it is the same object."""
     for _ in range(3):
         assert post(listening, envelope(event(), event("pull")), f"Bearer {BEARER}").status == 202
-    wait_for(lambda: f"{LEASES}/content.team.app" in fake.objects, "the lease")
+    wait_for(lambda: f"{LEASES}/{lease_name(V1)}" in fake.objects, "the lease")
     assert [path for path in fake.objects if path.startswith(LEASES)] == [
-        f"{LEASES}/content.team.app"
+        f"{LEASES}/{lease_name(V1)}"
     ]
 
 

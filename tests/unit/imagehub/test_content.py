@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sealoshub.authserver.events import Change, lease_name
 from sealoshub.errors import NotFoundError, UnavailableError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import wiring
-from sealoshub.imagehub.controller.content import Held, presence
+from sealoshub.imagehub.controller.held import Held, presence
 from sealoshub.imagehub.controller.kinds import picture
 from tests.unit.imagehub.conftest import (
     People,
@@ -51,7 +51,7 @@ class FakeContent:
     untagged: set[str] = field(default_factory=set)
     is_down: bool = False
     keeps: bool = False  # it does not delete
-    asked: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)  # `org/repo` of tags, or `org/repo:target`
 
     def repositories(self) -> list[str]:
         """Return every repository."""
@@ -64,6 +64,7 @@ class FakeContent:
 
     def digest_of(self, path: str, target: str) -> str | None:
         """Return what a tag or digest names."""
+        self.asked.append(f"{path}:{target}")
         tags = self._up().get(path, {})
         known = {*tags.values(), *self.untagged}
         return target if target in known else tags.get(target)
@@ -91,21 +92,23 @@ class Live:
     people: People
     content: FakeContent
 
-    def push(self, path: str, tag: str, digest: str) -> None:
+    def push(self, path: str, tag: str, digest: str, actor: str = "") -> None:
         """Do what a registry, and the token server that it tells, do after a push."""
         self.content.tagged.setdefault(path, {})[tag] = digest
-        self.tell(path)
+        self.tell(path, tag, actor)
 
-    def tell(self, path: str) -> None:
-        """Leave the note that the token server leaves."""
+    def tell(self, path: str, target: str = "", actor: str = "") -> str:
+        """Leave the note that the token server leaves, and return its name."""
+        name = lease_name(Change(path, target))
+        marks = {names.REPOSITORY_NOTE: path, names.TARGET_NOTE: target}
         note: Object = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {
-                "name": f"content.{names.object_name(path)}",
+                "name": name,
                 "namespace": names.HUB_NAMESPACE,
-                "labels": {f"{names.GROUP}/content": "changed"},
-                "annotations": {f"{names.GROUP}/repository": path},
+                "labels": {names.CONTENT_LABEL: "changed"},
+                "annotations": marks | ({names.ACTOR_NOTE: actor} if actor else {}),
             },
             "spec": {
                 "holderIdentity": "registry",
@@ -113,6 +116,12 @@ class Live:
             },
         }
         self.people.admin.apply(note)
+        return name
+
+    def heard(self, path: str, target: str = "") -> None:
+        """Wait until such a note was looked at."""
+        name = lease_name(Change(path, target))
+        until(lambda: gone(self.people.admin, "Lease", name, names.HUB_NAMESPACE), f"{path} heard")
 
     def present(self, name: str, status: str) -> Object:
         """Wait until the Image *name* says whether its content is there, and return it."""
@@ -133,10 +142,8 @@ def live(people: People) -> Iterator[Live]:
     """A controller whose sweeps the tests wait for."""
     content = FakeContent({"early/app": {"v1": V1}})
     people.admin.create(resource("Organization", "early", creator="admin"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring, "GRACE", 0.05)  # nobody pushes with our command line here
-        with running(people.controller, registry=content, sweep_seconds=0.5):
-            yield Live(people, content)
+    with running(people.controller, registry=content, sweep_seconds=0.5):
+        yield Live(people, content)
 
 
 def organization(live: Live, name: str) -> None:
@@ -185,10 +192,42 @@ def test_a_push_is_seen_by_its_note(live: Live) -> None:
     )
     assert repository["spec"]["isPrivate"] is True
     assert repository["status"]["latestTag"]["digest"] == V1
-    until(
-        lambda: gone(live.people.admin, "Lease", "content.noted.app", names.HUB_NAMESPACE),
-        "the note is removed",
-    )
+    live.heard("noted/app", "v1")
+
+
+def test_whoever_pushed_is_the_creator(live: Live) -> None:
+    """Of the Image and of the Repository that the push made; and stays it, whoever pushes next."""
+    organization(live, "made")
+    bind(live.people.admin, "made", "developer", "bob")
+    live.push("made/app", "v1", V1, actor="bob")
+    image = live.present("made/app:v1", "True")
+    assert image["spec"]["creator"] == "bob"
+    assert ready(live.people.admin, "Repository", "made.app")["spec"]["creator"] == "bob"
+    live.push("made/app", "v1", V2, actor="alice")
+
+    def moved() -> Object | None:
+        found = live.people.admin.get("Image", "made.app.v1")
+        return found if found["spec"]["digest"] == V2 else None
+
+    assert until(moved, "the digest follows")["spec"]["creator"] == "bob"
+
+
+def test_a_push_that_describes_its_image_comes_after_the_controller(live: Live) -> None:
+    """Its server-side apply has no conflict, keeps the creator, and owns what it says."""
+    organization(live, "described")
+    bind(live.people.admin, "described", "developer", "bob")
+    live.push("described/app", "v1", V1, actor="bob")
+    live.present("described/app:v1", "True")
+    mine = resource("Image", "described/app:v1", digest=V1, creator="bob")
+    mine["spec"]["detail"] = {"description": "from the image", "size": 8}
+    done = live.people.bob.apply(mine, field_manager="sealoshub-push", force=True)
+    assert done.obj["spec"]["creator"] == "bob"
+    assert done.obj["spec"]["detail"]["size"] == 8
+    entries = done.obj["metadata"]["managedFields"]
+    owned = next(item for item in entries if item["manager"] == "sealoshub-push")
+    fields = owned["fieldsV1"]["f:spec"]
+    assert {"f:digest", "f:creator", "f:detail"} <= set(fields)
+    assert set(fields["f:detail"]) >= {"f:description", "f:size"}
 
 
 def test_a_tag_that_moves_takes_the_facts_along_and_leaves_words_alone(live: Live) -> None:
@@ -268,10 +307,7 @@ def test_what_was_deleted_is_removed_or_marked(live: Live) -> None:
 def test_content_without_an_organization_has_no_image(live: Live) -> None:
     """Nothing is made of what lies in the registry for an organisation that is not there."""
     live.push("nobody/app", "v1", V1)
-    until(
-        lambda: gone(live.people.admin, "Lease", "content.nobody.app", names.HUB_NAMESPACE),
-        "the note is removed",
-    )
+    live.heard("nobody/app", "v1")
     assert gone(live.people.admin, "Image", "nobody.app.v1")
 
 

@@ -85,3 +85,32 @@ def test_a_waiting_worker_gets_what_comes_and_ends_with_the_queue() -> None:
     thread.join(5)
     assert sorted(map(str, got)) == ["a", "b"]
     assert queue.get() is None
+
+
+def test_what_changed_comes_before_what_is_only_looked_at() -> None:
+    """Also if it waited to be looked at before; and nothing is handed out twice."""
+    queue: KeyQueue[str] = KeyQueue()
+    for key in "abca":
+        queue.add_idle(key)
+    queue.add("c")
+    queue.add_idle("c")
+    assert [queue.get() for _ in range(3)] == ["c", "a", "b"]
+    assert len(queue) == 0
+    queue.add_idle("a")  # while a worker has it
+    queue.add_idle("d")
+    assert queue.get() == "d"
+    queue.done("a")
+    assert queue.get() == "a"
+
+
+def test_some_workers_are_there_for_changes_alone() -> None:
+    """They sleep while there is only something to look at."""
+    queue: KeyQueue[str] = KeyQueue()
+    got: list[str | None] = []
+    thread = threading.Thread(target=lambda: got.append(queue.get(idle=False)))
+    queue.add_idle("a")
+    thread.start()
+    queue.add("b")
+    thread.join(10)
+    assert got == ["b"]
+    assert queue.get() == "a"

@@ -110,17 +110,17 @@ def test_a_repository_is_private_unless_the_organization_says_public(
     visibility: str | None, *, private: bool
 ) -> None:
     """Nothing but the word makes content public."""
-    made = repository.desired_repository(
-        "team/app", {"spec": {"defaultVisibility": visibility}}, [seen("team/app:v1")]
-    )
+    organization = {"spec": {"defaultVisibility": visibility}}
+    made = repository.desired_repository("team/app", organization, "alice")
     assert made["spec"]["isPrivate"] is private
 
 
 def test_the_creator_of_a_repository_made_its_oldest_image() -> None:
     """By the time that the image says, and else by that of its resource."""
     old = seen("team/app:v0", creatTime="2020-01-01T00:00:00Z", creator="bob")
-    made = repository.desired_repository("team/app", {}, [seen("team/app:v1"), old])
-    assert made["spec"]["creator"] == "bob"
+    assert repository.first_creator([seen("team/app:v1"), old]) == "bob"
+    assert repository.desired_repository("team/app", {}, "bob")["spec"]["creator"] == "bob"
+    assert "creator" not in repository.desired_repository("team/app", {}, "")["spec"]
 
 
 def test_tags_are_listed_the_newest_first_and_once() -> None:
