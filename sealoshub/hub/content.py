@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.imagehub.names import CONTROLLER
-from sealoshub.registry import catalog, delete
+from sealoshub.registry import catalog, delete, tags
 from sealoshub.registry.auth import Credential
 from sealoshub.registry.client import Client
 from sealoshub.registry.retry import Retry
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 POD_TOKEN: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  # a path
 BUDGET: Final = 5.0  # seconds of retries; the controller asks again later anyway
+INDEXES: Final = 20_000  # manifests of which it is kept what they list, because that never changes
 
 
 class RegistryContent:
@@ -49,6 +51,7 @@ class RegistryContent:
     ) -> None:
         self._token_file = token_file
         self._lock = threading.Lock()
+        self._listed = functools.lru_cache(INDEXES)(self._ask_listed)
         self._client = Client(
             host,
             plain_http=plain_http,
@@ -96,6 +99,41 @@ class RegistryContent:
             SealosHubError: The registry does not delete, or not now.
         """
         delete.delete_repository(self._current(), path)
+
+    def point(self, path: str, tag: str, digest: str) -> bool:
+        """Let a tag name a manifest again; False if the registry does not have it any more.
+
+        Raises:
+            SealosHubError: The registry does not take it, or not now.
+        """
+        return tags.point(self._current(), path, tag, digest)
+
+    def remove(self, path: str, tag: str) -> bool:
+        """Take a tag away; False if this registry only deletes whole manifests.
+
+        Raises:
+            SealosHubError: The registry does not delete, or not now.
+        """
+        return tags.remove(self._current(), path, tag)
+
+    def remove_manifest(self, path: str, digest: str) -> None:
+        """Delete a manifest and every tag that names it.
+
+        Raises:
+            SealosHubError: The registry does not delete, or not now.
+        """
+        tags.remove_manifest(self._current(), path, digest)
+
+    def listed(self, path: str, digest: str) -> tuple[str, ...]:
+        """Return the digests of the manifests that an index lists; none for an image.
+
+        Raises:
+            SealosHubError: Not now.
+        """
+        return self._listed(path, digest)
+
+    def _ask_listed(self, path: str, digest: str) -> tuple[str, ...]:
+        return tags.listed(self._current(), path, digest)
 
     def close(self) -> None:
         """Close all connections."""

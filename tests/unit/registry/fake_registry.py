@@ -84,6 +84,7 @@ class Knobs:
         warning: What the header `Warning` says.
         page: Tags in one answer.
         deletes: Manifests can be deleted.
+        untags: A tag can be deleted alone (distribution 3), or only a manifest with all its (2.8).
         ranges: A wrong `Content-Range` is refused (416); 2.8 does not look at it.
         range_location: Such an answer says where the upload is (Quay).
         bare: An upload is known without its `_state`, as by distribution 3.
@@ -111,6 +112,7 @@ class Knobs:
     warning: str | None = None
     page: int = 1000
     deletes: bool = True
+    untags: bool = True
     ranges: bool = True
     range_location: bool = False
     bare: bool = True
@@ -452,11 +454,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             if not self.owner.knobs.deletes:
                 self.error(405, "UNSUPPORTED")
+            elif ":" not in target and not self.owner.knobs.untags:
+                self.error(400, "DIGEST_INVALID")
             elif target not in stored:
                 self.error(404, "MANIFEST_UNKNOWN")
             else:
                 gone = stored[target]
-                for key in [key for key in stored if stored[key] == gone]:
+                alone = ":" not in target
+                for key in [target] if alone else [k for k in stored if stored[k] == gone]:
                     del stored[key]
                 self.answer(202)
             return
