@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from sealoshub.errors import InvalidInputError
+from sealoshub.pattern import pattern
 from sealoshub.value import Value
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ MAX_REPOSITORY: Final = 255  # characters; the limit of distribution
 MAX_REFERENCE: Final = 1024  # characters; a longer one is no reference but an accident
 
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
-_REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_REPOSITORY: Final = pattern(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG: Final = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?")
-_DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
+_HOST: Final = pattern(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?")
+_DIGEST: Final = pattern(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 
 
 class MediaType(StrEnum):

@@ -6,7 +6,6 @@ import gc
 import io
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +121,8 @@ def _fail(error: SealosHubError, arguments: Sequence[str]) -> int:
             _close_stdout()
     output.show_error(error.message, error.hint)
     if os.environ.get("SEALOSHUB_DEBUG") == "1":
+        import traceback  # noqa: PLC0415  # 5 ms
+
         traceback.print_exception(error)
     return error.exit_code
 
@@ -149,6 +150,8 @@ def _known(exc: BaseException) -> SealosHubError:
     elif isinstance(exc, KeyboardInterrupt | typer.Abort):
         error = InterruptedByUserError("interrupted")
     else:
+        import traceback  # noqa: PLC0415  # 5 ms
+
         frames = traceback.extract_tb(exc.__traceback__)
         where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         error = InternalError(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-import unicodedata
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TextIO
 
+from sealoshub.pattern import pattern
 from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from sealoshub.errors import SealosHubError
 
@@ -24,8 +23,8 @@ PROSE: Final = 10  # columns of a terminal that free text gets at least
 
 # Everything that moves a cursor, changes a colour or the direction of writing: C0 except newline
 # and tab, DEL, C1, and the bidirectional controls. Servers choose the texts that are shown.
-_ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_ESCAPE: Final = pattern(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROL: Final = pattern("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Format(StrEnum):
@@ -175,6 +174,8 @@ def one_line(text: str) -> str:
 
 def cells(text: str) -> int:
     """Return how many columns of a terminal *text* takes: two for a wide letter (UAX #11)."""
+    import unicodedata  # noqa: PLC0415  # its tables are large
+
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
@@ -183,6 +184,8 @@ def cells(text: str) -> int:
 
 def age(stamp: object, now: datetime | None = None) -> str:
     """Write how old an RFC 3339 *stamp* is, as kubectl does: `5s`, `3m`, `12d`; or nothing."""
+    from datetime import UTC, datetime  # noqa: PLC0415  # 2 ms
+
     try:
         since = datetime.fromisoformat(str(stamp))
     except ValueError:
@@ -219,6 +222,8 @@ def moment(when: datetime) -> str:
 
 def remaining(when: datetime, now: datetime | None = None) -> str:
     """Write how long it is until *when*: `89 days`, `3 hours`, `10 minutes`, `over`."""
+    from datetime import UTC, datetime  # noqa: PLC0415  # 2 ms
+
     seconds = (when - (now or datetime.now(UTC))).total_seconds()
     if seconds <= 0:
         return "over"

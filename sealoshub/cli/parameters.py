@@ -13,10 +13,12 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast, get_args, get_origin
 
+from sealoshub.pattern import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
+_NUMBER: Final = pattern(r"[0-9]{1,15}", re.ASCII)
 # Not None, False or empty, which are values.
 UNKNOWN: Final = object()
 

@@ -7,15 +7,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import UsageError
+from sealoshub.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Nine digits of each part: enough for everything, and nothing that overflows a float.
 _NUMBER: Final = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-_SIZE: Final = re.compile(rf"({_NUMBER})\s*([KMGT]?)(I?B)?", re.IGNORECASE | re.ASCII)
-_PART: Final = re.compile(rf"({_NUMBER})(ms|[smhdw])", re.ASCII)
-_DURATION: Final = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+_SIZE: Final = pattern(rf"({_NUMBER})\s*([KMGT]?)(I?B)?", re.IGNORECASE | re.ASCII)
+_PART: Final = pattern(rf"({_NUMBER})(ms|[smhdw])", re.ASCII)
+_DURATION: Final = pattern(rf"(?:{_PART.pattern})+", re.ASCII)
 _SECONDS: Final[Mapping[str, float]] = MappingProxyType(
     {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,17 +14,18 @@ from sealoshub import credentials
 from sealoshub.cli.output import is_terminal, moment, remaining
 from sealoshub.credentials import ledger
 from sealoshub.errors import AuthenticationError, InvalidInputError, UsageError
-from sealoshub.kube import expiry
 from sealoshub.value import Value
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealoshub.cli.output import Output
     from sealoshub.credentials import Places, StoredCredential
     from sealoshub.kube.cluster import Cluster
     from sealoshub.kube.kubeconfig import ClusterCredential
     from sealoshub.registry.client import Client
 
-WARNED_BEFORE: Final = timedelta(days=3)  # the end of a login
+WARNED_BEFORE: Final = 3 * 86400  # seconds before the end of a login
 
 
 class Tls(Value):
@@ -185,6 +185,8 @@ def known_end(host: str, stored: StoredCredential) -> datetime | None:
     A refresh token does not say it itself. The list of logins has what the hub said when it was
     asked last; it is about *stored* if that lies where this program put it.
     """
+    from sealoshub.kube import expiry  # noqa: PLC0415  # with datetime, for those who have a login
+
     own = None if stored.is_refresh_token else expiry.of_token(stored.secret.reveal())
     if own is not None:
         return own
@@ -209,7 +211,11 @@ def warn_of_end(host: str, end: datetime | None, out: Output, *, asked: bool = F
         out: Is told.
         asked: The hub said so now, and not only when this machine asked it last.
     """
-    if end is None or end - datetime.now(UTC) > WARNED_BEFORE:
+    if end is None:
+        return
+    from datetime import UTC, datetime  # noqa: PLC0415  # 2 ms, for those who have a login that ends
+
+    if (end - datetime.now(UTC)).total_seconds() > WARNED_BEFORE:
         return
     left = remaining(end)
     state = "is over" if left == "over" else f"ends in {left} ({moment(end)})"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.credentials.places import Format
 from sealoshub.errors import InvalidInputError
+from sealoshub.pattern import pattern
 from sealoshub.secret import Secret
 from sealoshub.value import Value
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DOCKER_HUB: Final = "https://index.docker.io/v1/"  # the key docker has used since its beginning
 HUB_HOST: Final = "docker.io"
 _HUB_HOSTS: Final = frozenset({HUB_HOST, "index.docker.io", "registry-1.docker.io"})
-_SCHEME: Final = re.compile(r"^https?://")
+_SCHEME: Final = pattern(r"^https?://")
 
 
 class Entry(Value):

@@ -7,18 +7,17 @@ address or a JSON object comes on standard input.
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 from typing import Final, Literal
 
 from sealoshub.errors import InvalidInputError, SealosHubError
+from sealoshub.pattern import pattern
 from sealoshub.secret import Secret
 from sealoshub.value import Value
 
 SECONDS: Final = 60.0  # a desktop keychain may ask its owner to unlock it
 TOKEN_USER: Final = "<token>"  # noqa: S105  # a user name: the secret beside it is a refresh token
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ABSENT: Final = "credentials not found"  # every helper's answer for an unknown server
 
 
@@ -121,6 +120,7 @@ def _call(
     """Run one verb. None: the helper knows nothing of that server."""
     name = program_name(helper)
     import shutil  # noqa: PLC0415  # with all compressions: 3 ms
+    import subprocess  # noqa: PLC0415  # 4 ms, and most logins are in files
 
     program = shutil.which(name, path=search_path)
     if program is None:

@@ -6,13 +6,13 @@ goes where the person once chose. A keyring cannot list what it keeps; the file 
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.credentials import authfile, entry, ring
 from sealoshub.credentials.program import Kept
 from sealoshub.errors import InvalidInputError
+from sealoshub.pattern import pattern
 from sealoshub.reference import parse_host
 from sealoshub.secret import Secret
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME: Final = "sealoshub"  # of our helper, as in credHelpers: {"host": "sealoshub"}
 PROGRAM: Final = f"docker-credential-{NAME}"
 
-_SCHEME: Final = re.compile(r"^(?:https?:)?//")
+_SCHEME: Final = pattern(r"^(?:https?:)?//")
 
 
 class Where(StrEnum):

@@ -13,6 +13,8 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from sealoshub.pattern import pattern
+
 _UTC_TIME: Final = 0x17  # DER tag: YYMMDDhhmmssZ
 _GENERALIZED_TIME: Final = 0x18  # DER tag: YYYYMMDDhhmmssZ
 _SEQUENCE: Final = 0x30
@@ -20,7 +22,7 @@ _VERSION: Final = 0xA0  # [0] EXPLICIT, the optional first field of a TBSCertifi
 _LONG_FORM: Final = 0x80  # a DER length of more than one byte has this bit
 _CENTURY_PIVOT: Final = 50  # RFC 5280 4.1.2.5.1: a two-digit year below 50 is 20YY
 
-_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+_PEM: Final = pattern(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 
 
 def of_token(token: str) -> datetime | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 import threading
 import time
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlencode
 
 from sealoshub.errors import AuthenticationError, UnavailableError
+from sealoshub.pattern import pattern
 from sealoshub.registry import failure
 from sealoshub.secret import Secret
 from sealoshub.value import Value, field
@@ -42,7 +42,7 @@ _POST_INSTEAD: Final = frozenset({400, 414, 431})  # header or URL too long for 
 
 _NO_POST: Final = frozenset({404, 405})  # the server has only GET
 
-_VISIBLE: Final = re.compile(r"[!-~]+")
+_VISIBLE: Final = pattern(r"[!-~]+")
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 

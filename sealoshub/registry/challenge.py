@@ -11,6 +11,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from sealoshub.pattern import pattern
 from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 MAX_HEADER: Final = 64 * 1024  # characters of one line; more is an attack, not a challenge
 
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SKIP: Final = re.compile(r"[ \t,]*")
-_SCHEME: Final = re.compile(rf"({_WORD})(?=[ \t,]|$)[ \t]*")
-_TOKEN68: Final = re.compile(r"([A-Za-z0-9._~+/-]+=*)[ \t]*(?=,|$)")
-_PARAMETER: Final = re.compile(
+_SKIP: Final = pattern(r"[ \t,]*")
+_SCHEME: Final = pattern(rf"({_WORD})(?=[ \t,]|$)[ \t]*")
+_TOKEN68: Final = pattern(r"([A-Za-z0-9._~+/-]+=*)[ \t]*(?=,|$)")
+_PARAMETER: Final = pattern(
     rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*', re.DOTALL
 )
-_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
-_NEXT: Final = re.compile(r"[^,]*")
+_PAIR: Final = pattern(r"\\(.)", re.DOTALL)
+_NEXT: Final = pattern(r"[^,]*")
 
 
 class Challenge(Value):

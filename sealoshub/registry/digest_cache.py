@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError
+from sealoshub.pattern import pattern
 from sealoshub.reference import Digest
 from sealoshub.value import Value
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 4096  # of about 300 bytes; then the oldest quarter goes
 _MAX_FILE: Final = 4096  # bytes; ours are smaller
 _VERSION: Final = 1
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9.]+")
+_UNSAFE: Final = pattern(r"[^A-Za-z0-9.]+")
 
 
 class Recipe(Value):

@@ -16,13 +16,14 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import stat
 import threading
 import time
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from sealoshub.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,8 +37,8 @@ LIMIT_LIFE: Final = 7 * LIFE  # seconds; an operator who raises a proxy's limit 
 MAX_FILE: Final = 16 * 1024  # bytes; ours are below 1 KiB
 _VERSION: Final = 1
 _TRIES: Final = 5  # to lock a file that another process removes meanwhile
-_URL: Final = re.compile(r"https?://[!-~]+")
-_OURS: Final = re.compile(r"((?:limit-)?[0-9a-f]{40})\.(json|lock|[0-9]+-[0-9]+\.tmp)")
+_URL: Final = pattern(r"https?://[!-~]+")
+_OURS: Final = pattern(r"((?:limit-)?[0-9a-f]{40})\.(json|lock|[0-9]+-[0-9]+\.tmp)")
 
 
 def folder(env: Mapping[str, str], home: Path) -> Path:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import platform as machine
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError
+from sealoshub.pattern import pattern
 from sealoshub.registry.image import Platform
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from sealoshub.registry.image import Descriptor
 
 _WORD: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_PLATFORM: Final = re.compile(rf"({_WORD})/({_WORD})(?:/({_WORD}))?")
+_PLATFORM: Final = pattern(rf"({_WORD})/({_WORD})(?:/({_WORD}))?")
 # From `uname -m` to what Go, and so every image, calls it.
 _ARCHITECTURES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -52,6 +51,8 @@ def parse(text: str) -> Platform:
 
 def of_this_machine() -> Platform:
     """Return the platform of the containers that run here: always Linux, as docker does."""
+    import platform as machine  # noqa: PLC0415  # 2 ms, for few commands
+
     name = machine.machine().lower()
     architecture, variant = _ARCHITECTURES.get(name, (name, ""))
     return Platform("linux", architecture, variant)

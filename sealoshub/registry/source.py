@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
+from sealoshub.pattern import pattern
 from sealoshub.reference import Reference
 from sealoshub.registry import layout, platforms
-from sealoshub.registry.compress import Compression, Workshop
-from sealoshub.registry.digest_cache import open_cache
-from sealoshub.registry.recompress import recompressed
 from sealoshub.registry.skopeo_dir import is_skopeo_dir, read_skopeo_dir
 from sealoshub.registry.spool import spool_folder
 from sealoshub.registry.store import DirectoryStore
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sealoshub.reference import Digest
+    from sealoshub.registry.compress import Compression, Workshop
     from sealoshub.registry.image import Blob, Manifest, Pending, Platform
     from sealoshub.registry.store import Contents, Store
 
@@ -46,9 +45,9 @@ class Kind(StrEnum):
     PATH = ""
 
 
-_PREFIX: Final = re.compile(rf"({'|'.join(kind for kind in Kind if kind)}):(.*)", re.DOTALL)
+_PREFIX: Final = pattern(rf"({'|'.join(kind for kind in Kind if kind)}):(.*)", re.DOTALL)
 # Known to other programs: better an honest answer than "no such file".
-_FOREIGN: Final = re.compile(r"(ostree|sif|tarball|atomic|https?):")
+_FOREIGN: Final = pattern(r"(ostree|sif|tarball|atomic|https?):")
 _DIRECTORIES: Final = frozenset({Kind.OCI, Kind.DIR})
 _SUPPORTED: Final = (
     "Supported are oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME|:@INDEX],"
@@ -319,6 +318,9 @@ class _Opener:
                 raise NotFoundError(
                     f"{store.name}: there is one image, and no name", hint=_SUPPORTED
                 )
+            from sealoshub.registry.compress import Compression  # noqa: PLC0415  # not for layouts
+            from sealoshub.registry.recompress import recompressed  # noqa: PLC0415  # as above
+
             # What podman wrote there calls plain layers compressed, so they are looked at.
             return recompressed(
                 read_skopeo_dir(store, self._platform),
@@ -335,6 +337,7 @@ class _Opener:
         raise InvalidInputError(f"{store.name}: is not {what}", hint=_SUPPORTED)
 
     def _read_docker(self, store: Store, ref: str | None, stack: contextlib.ExitStack) -> Contents:
+        from sealoshub.registry.compress import Compression  # noqa: PLC0415  # not for layouts
         from sealoshub.registry.docker_archive import (  # noqa: PLC0415  # not for layouts
             read_docker_archive,
         )
@@ -351,6 +354,8 @@ class _Opener:
         """Compress only if the user has asked for it: the digest changes."""
         if self._compression is None:
             return contents
+        from sealoshub.registry.recompress import recompressed  # noqa: PLC0415  # for few layouts
+
         return recompressed(contents, self._compression, self._workshop(stack))
 
     def _open_archive(self, path: Path) -> Store:
@@ -359,12 +364,17 @@ class _Opener:
         return open_archive(path, self._folder)
 
     def _workshop(self, stack: contextlib.ExitStack) -> Workshop:
+        from sealoshub.registry.compress import Workshop  # noqa: PLC0415  # not for most layouts
+        from sealoshub.registry.digest_cache import open_cache  # noqa: PLC0415  # as above
+
         workshop = Workshop(self._folder, open_cache(self._env))
         stack.callback(workshop.close)
         return workshop
 
 
 def _compression(text: str) -> Compression:
+    from sealoshub.registry.compress import Compression  # noqa: PLC0415  # not for most layouts
+
     try:
         return Compression(text)
     except ValueError as exc:

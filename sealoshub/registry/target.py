@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from sealoshub.errors import InvalidInputError, UsageError
+from sealoshub.pattern import pattern
 from sealoshub.value import Value
 
-_PREFIX: Final = re.compile(r"(oci|oci-archive|docker-archive):(?!//)(.*)", re.DOTALL)
-_OTHER: Final = re.compile(r"(docker|docker-daemon|containers-storage|dir|https?):")
+_PREFIX: Final = pattern(r"(oci|oci-archive|docker-archive):(?!//)(.*)", re.DOTALL)
+_OTHER: Final = pattern(r"(docker|docker-daemon|containers-storage|dir|https?):")
 # Image specification, annotations.md, "org.opencontainers.image.ref.name"; no longer than others.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+/-]{0,254}")
+_NAME: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._:@+/-]{0,254}")
 _COMPRESSED: Final = (".gz", ".tgz", ".zst", ".tzst", ".bz2", ".xz")
 _HINT: Final = (
     "Write oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], or a path."

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
+from sealoshub.pattern import pattern
 from sealoshub.registry import failure
 from sealoshub.registry.transport import Body
 from sealoshub.value import Value, replace
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 OCTETS: Final = {"Content-Type": "application/octet-stream"}
 # Quay writes `bytes=0-N`; everybody else `0-N`.
-_RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
+_RANGE: Final = pattern(r"(?:bytes=)?0-([0-9]{1,18})")
 
 
 class Repository(Value):

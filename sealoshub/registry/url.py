@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from typing import Final, Self
 
+from sealoshub.pattern import pattern
 from sealoshub.value import Value, replace
 
 MAX_URL: Final = 64 * 1024  # characters; signed addresses of object stores have about 2,000
 
 # RFC 3986, appendix B.
-_PARTS: Final = re.compile(
+_PARTS: Final = pattern(
     r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
 )
-_NAME: Final = re.compile(r"[a-z0-9._-]+")
-_LITERAL: Final = re.compile(r"[0-9a-f:.]+(?:%[a-z0-9._-]+)?")
-_PORT: Final = re.compile(r"[0-9]{1,5}")
-_UNSENDABLE: Final = re.compile(r"[^!-~]")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NAME: Final = pattern(r"[a-z0-9._-]+")
+_LITERAL: Final = pattern(r"[0-9a-f:.]+(?:%[a-z0-9._-]+)?")
+_PORT: Final = pattern(r"[0-9]{1,5}")
+_UNSENDABLE: Final = pattern(r"[^!-~]")
+_CONTROL: Final = pattern(r"[\x00-\x1f\x7f]")
 _DEFAULT_PORTS: Final = (("http", 80), ("https", 443))
 _MAX_PORT: Final = 65535
 

@@ -39,6 +39,7 @@ OUR_MODULES: Final = {
     "sealoshub.credentials.vault",
     "sealoshub.errors",
     "sealoshub.reference",
+    "sealoshub.pattern",
     "sealoshub.secret",
     "sealoshub.value",
 }

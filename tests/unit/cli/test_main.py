@@ -33,7 +33,8 @@ HEAVY = (
 )
 OURS = (
     "sealoshub sealoshub.errors sealoshub.cli sealoshub.cli.main sealoshub.cli.output "
-    "sealoshub.cli.tree sealoshub.cli.group sealoshub.cli.commands sealoshub.value"
+    "sealoshub.cli.tree sealoshub.cli.group sealoshub.cli.commands sealoshub.value "
+    "sealoshub.pattern"
 )
 
 
