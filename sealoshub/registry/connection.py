@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Iterator, Mapping
 
+    from sealoshub.registry.nested import NestedTls
+
 READ: Final = 300.0  # seconds; a registry on object storage copies a blob before it answers the PUT
 WRITE: Final = 60.0  # seconds without a byte taken by the other side
 JOINED: Final = 64 * 1024  # bytes of a body that are sent together with its header
@@ -69,7 +71,7 @@ class Connection:
     It is a class because it owns the socket.
 
     Args:
-        plain: Connected; this object owns it.
+        plain: Connected, perhaps already through TLS to a proxy; this object owns it.
         context: Speak TLS; None for plain text.
         server: Name to verify and to ask for.
         seconds: For the handshake.
@@ -85,13 +87,13 @@ class Connection:
         server: str = "",
         seconds: float = WRITE,
     ) -> None:
-        self._socket = plain
-        self._secure: ssl.SSLSocket | None = None
+        self._socket: socket.socket | NestedTls = plain
+        self._secure: ssl.SSLSocket | NestedTls | None = _session(plain)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
                 plain.settimeout(seconds)
-                self._socket = self._secure = _handshake(plain, context, server)
+                self._socket = self._secure = _handshake(plain, context, server, seconds)
             self._socket.settimeout(0)
         except BaseException:
             self._socket.close()
@@ -109,9 +111,10 @@ class Connection:
 
     def interrupt(self) -> None:
         """End it from another thread: whoever waits for it gets an error."""
+        raw = self._socket if isinstance(self._socket, socket.socket) else self._socket.outer
         try:
             # Not the method of SSLSocket, which would pull the session from under its reader.
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            socket.socket.shutdown(raw, socket.SHUT_RDWR)
         except OSError:
             return
 
@@ -288,8 +291,21 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
         raise ConnectTimeoutError("no connection in time") from exc
 
 
-def _handshake(plain: socket.socket, context: ssl.SSLContext, server: str) -> ssl.SSLSocket:
+def _session(plain: socket.socket) -> ssl.SSLSocket | None:
+    """Return *plain* if it is a session of TLS already."""
+    tls = sys.modules.get("ssl")  # where TLS was never spoken it was never imported
+    return plain if tls is not None and isinstance(plain, tls.SSLSocket) else None
+
+
+def _handshake(
+    plain: socket.socket, context: ssl.SSLContext, server: str, seconds: float
+) -> ssl.SSLSocket | NestedTls:
+    outer = _session(plain)
     try:
+        if outer is not None:
+            from sealoshub.registry.nested import NestedTls  # noqa: PLC0415  # for few proxies
+
+            return NestedTls(outer, context, server, seconds)
         # A ragged end must be seen: it may be somebody who cuts an answer short.
         return context.wrap_socket(plain, server_hostname=server, suppress_ragged_eofs=False)
     except TimeoutError as exc:

@@ -103,7 +103,10 @@ def _ask(wire: Wire, scheme: Scheme) -> Base:
 
 
 def _no_registry(host: str, answer: Answer) -> UnavailableError:
-    if answer.status in failure.TRANSIENT:
+    if (
+        answer.status in failure.TRANSIENT
+        or answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    ):
         error = failure.from_answer(answer)
         if isinstance(error, UnavailableError):
             return error

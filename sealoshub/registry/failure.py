@@ -25,9 +25,9 @@ from sealoshub.errors import (
     UnavailableError,
 )
 from sealoshub.registry.connection import ConnectTimeoutError, HeaderError
-from sealoshub.registry.proxy import ProxySettingError
+from sealoshub.registry.proxy import SUPPORTED, ProxyError, ProxySettingError
 from sealoshub.registry.response import Headers, NotPlainError
-from sealoshub.registry.transport import PoolClosedError, ProxyError
+from sealoshub.registry.transport import PoolClosedError
 from sealoshub.registry.url import Url, UrlError
 from sealoshub.value import Value
 
@@ -57,6 +57,10 @@ _BY_STATUS: Final[Mapping[int, tuple[type[SealosHubError], str | None]]] = Mappi
         401: (AuthenticationError, None),
         403: (DeniedError, None),
         404: (NotFoundError, None),
+        407: (
+            UnavailableError,
+            "The proxy wants a name and a password: http://NAME:PASSWORD@HOST:PORT.",
+        ),
         413: (
             ContentRefusedError,
             "A proxy before the registry limits the size of a request; ask the operator.",
@@ -183,6 +187,10 @@ def from_transport(exc: Exception, method: str, url: Url) -> UnavailableError:
     :class:`UnavailableError`; everything else is :class:`TransientError`.
     """
     where = url.netloc
+    if isinstance(exc, ProxyError):
+        return (TransientError if exc.passing else UnavailableError)(
+            f"{where} cannot be asked: {clean(str(exc))}", code="PROXY", hint=exc.hint
+        )
     tls = sys.modules.get("ssl")  # where TLS was never spoken it was never imported
     for cause in _causes(exc):
         if tls is not None and isinstance(cause, tls.SSLError):
@@ -231,7 +239,7 @@ def _from_kind(  # noqa: PLR0911  # one line for each cause
     if isinstance(exc, PoolClosedError):
         return UnavailableError(f"{request}: {text}")
     if isinstance(exc, ProxySettingError):
-        return UnavailableError(f"{where} cannot be asked: {text}", code="PROXY")
+        return UnavailableError(f"{where} cannot be asked: {text}", code="PROXY", hint=SUPPORTED)
     if isinstance(exc, UrlError):
         return UnavailableError(f"{request}: this is no address that can be asked")
     if isinstance(exc, NotPlainError):
@@ -242,8 +250,6 @@ def _from_kind(  # noqa: PLR0911  # one line for each cause
         return TransientError(f"{where} cannot be reached: no connection in time", code="TIMEOUT")
     if isinstance(exc, TimeoutError):
         return TransientError(f"{request}: no answer in time", code="TIMEOUT")
-    if isinstance(exc, ProxyError):
-        return TransientError(f"the proxy before {where} failed: {text}", code="PROXY")
     return TransientError(
         f"{request}: the connection broke ({text or 'no reason given'})", code="CONNECTION"
     )

@@ -10,6 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from sealoshub.registry.response import ExchangeError
 from sealoshub.registry.url import Url, UrlError
 from sealoshub.secret import Secret
 from sealoshub.value import Value
@@ -17,25 +18,66 @@ from sealoshub.value import Value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SUPPORTED: Final = "Supported are http://, https://, socks5:// and socks5h:// proxies."
+
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_SOCKS: Final = frozenset({"socks5", "socks5h"})
+_SOCKS_PORT: Final = 1080
+_LONGEST: Final = 255  # characters of a name or password that SOCKS can carry (RFC 1929)
 
 
 class ProxySettingError(Exception):
     """The environment names a proxy that cannot be used."""
 
 
-class Proxy(Value):
-    """An HTTP proxy.
+class ProxyError(ExchangeError):
+    """The proxy did not open the way; the message says which proxy, and nothing secret.
 
     Args:
-        host: Name or address.
-        port: Of it.
-        authorization: Value of `Proxy-Authorization`; None if it wants nobody's name.
+        message: What it did.
+        passing: It may do better later.
+        hint: What to do about it.
     """
 
+    def __init__(self, message: str, *, passing: bool, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.passing = passing
+        self.hint = hint
+
+
+class Proxy(Value):
+    """A proxy.
+
+    Args:
+        scheme: `http` and `https` say how it is spoken to; `socks5` is SOCKS 5.
+        host: Name or address.
+        port: Of it.
+        user: Who asks; empty if it wants nobody's name.
+        password: Of *user*.
+    """
+
+    scheme: str
     host: str
     port: int
-    authorization: Secret | None = None
+    user: str = ""
+    password: Secret = Secret("")
+
+    @property
+    def is_socks(self) -> bool:
+        """It passes on whatever is sent, and knows nothing of HTTP."""
+        return self.scheme in _SOCKS
+
+    @property
+    def authorization(self) -> Secret | None:
+        """Value of `Proxy-Authorization`; None if it wants nobody's name."""
+        if not self.user and not self.password.reveal():
+            return None
+        pair = f"{self.user}:{self.password.reveal()}".encode()
+        return Secret("Basic " + base64.b64encode(pair).decode("ascii"))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"the proxy {host}:{self.port}"
 
 
 def proxy_for(url: Url, environment: Mapping[str, str]) -> Proxy | None:
@@ -44,7 +86,7 @@ def proxy_for(url: Url, environment: Mapping[str, str]) -> Proxy | None:
     Never one for this machine itself, whatever the environment says.
 
     Raises:
-        ProxySettingError: The proxy is no `http://` address.
+        ProxySettingError: What the environment names is no proxy that can be used.
     """
     if url.host in _LOOPBACK or url.host.endswith(".localhost"):
         return None
@@ -55,14 +97,20 @@ def proxy_for(url: Url, environment: Mapping[str, str]) -> Proxy | None:
         found = Url.parse(text if "://" in text else f"http://{text}")
     except UrlError as exc:
         raise ProxySettingError("the proxy that the environment names is no address") from exc
-    if found.scheme != "http":
+    # A name of SOCKS 5 is resolved by the proxy under both names, as Go does it, because the proxy
+    # is often there for the names as well.
+    if found.scheme not in {"http", "https", *_SOCKS}:
         raise ProxySettingError(f"a proxy of the kind {found.scheme}:// is not supported")
-    authorization = None
-    if found.userinfo:
-        user, _, password = found.userinfo.partition(":")
-        pair = f"{unquote(user)}:{unquote(password)}".encode()
-        authorization = Secret("Basic " + base64.b64encode(pair).decode("ascii"))
-    return Proxy(found.host, found.connect_port, authorization)
+    user, _, password = (unquote(part) for part in found.userinfo.partition(":"))
+    port = found.connect_port or _SOCKS_PORT
+    proxy = Proxy(found.scheme, found.host, port, user, Secret(password))
+    if proxy.is_socks and not all(_fits(text) for text in (user, password)):
+        raise ProxySettingError("the name or password of the proxy is nothing that SOCKS can carry")
+    return proxy
+
+
+def _fits(text: str) -> bool:
+    return text.isascii() and len(text) <= _LONGEST
 
 
 def _setting(environment: Mapping[str, str], name: str) -> str:

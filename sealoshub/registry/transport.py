@@ -18,7 +18,6 @@ from sealoshub.registry.proxy import proxy_for
 from sealoshub.registry.response import ClosedError, ExchangeError
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
@@ -35,11 +34,6 @@ IDLE: Final = 60.0  # seconds that an unused connection is kept
 MAX_IDLE: Final = 64  # unused connections to one host; more than any pool of jobs
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
-_SUCCESS: Final = range(200, 300)
-
-
-class ProxyError(ExchangeError):
-    """The proxy did not open the way."""
 
 
 class PoolClosedError(ExchangeError):
@@ -232,9 +226,9 @@ class Transport:
         if proxy is None:
             plain = connect(url.host, url.connect_port, CONNECT)
         else:
-            plain = connect(proxy.host, proxy.port, CONNECT)
-            if url.scheme == "https":
-                plain = _tunnel(plain, url, proxy)
+            from sealoshub.registry import tunnel  # noqa: PLC0415  # few networks have a proxy
+
+            plain = tunnel.through(proxy, url, self._context, CONNECT)
         if url.scheme != "https":
             return Connection(plain)
         try:
@@ -304,26 +298,8 @@ def _lines(
     if method in {"POST", "PUT", "PATCH"}:
         length = 0 if body is None else len(body) if isinstance(body, bytes) else body.length
         lines["Content-Length"] = str(length)
-    if proxy is None or url.scheme == "https":
+    if proxy is None or proxy.is_socks or url.scheme == "https":
         return url.target, lines
     if proxy.authorization is not None:
         lines["Proxy-Authorization"] = proxy.authorization.reveal()
     return f"http://{url.netloc}{url.target}", lines
-
-
-def _tunnel(plain: socket.socket, url: Url, proxy: Proxy) -> socket.socket:
-    """Ask the proxy for a way to the host of *url*; return the same socket."""
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    target = f"{host}:{url.connect_port}"
-    headers = {"Host": target, "User-Agent": f"sealoshub/{__version__}"}
-    if proxy.authorization is not None:
-        headers["Proxy-Authorization"] = proxy.authorization.reveal()
-    try:
-        status = Connection(plain).ask("CONNECT", target, headers).status
-    except BaseException:
-        plain.close()
-        raise
-    if status not in _SUCCESS:
-        plain.close()
-        raise ProxyError(f"it answered CONNECT with {status}")
-    return plain

@@ -18,6 +18,7 @@ from tests.unit.registry import serving
 from tests.unit.registry.serving import Serving
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
 
@@ -150,6 +151,14 @@ class FakeRegistry:
     def url(self) -> str:
         """`http://localhost:PORT`."""
         return f"http://{self.host}"
+
+    def speak(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        plain = self._server.socket
+        # The handshake is for the thread of a visitor, and not for the one that lets them in.
+        self._server.socket = context.wrap_socket(
+            plain, server_side=True, do_handshake_on_connect=False
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

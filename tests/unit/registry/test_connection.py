@@ -20,7 +20,7 @@ from sealoshub.registry.response import (
     Headers,
     NotPlainError,
 )
-from sealoshub.registry.transport import Body, Opened, PoolClosedError, ProxyError, Transport
+from sealoshub.registry.transport import Body, Opened, PoolClosedError, Transport
 from sealoshub.registry.url import Url
 from tests.unit.registry.scripted import Scripted, Visitor, answers, until
 
@@ -560,16 +560,3 @@ def test_tunnel(tls: ssl.SSLContext) -> None:
     assert "inner" not in heads[0]
     assert heads[1].startswith("GET /v2/ HTTP/1.1\r\nHost: hub.test\r\n")
     assert "Proxy-Authorization" not in heads[1]
-
-
-def test_proxy_that_refuses() -> None:
-    """A proxy that does not open the way is told from the registry."""
-    text = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-    with Scripted(answers(text)) as server:
-        http = Transport(trusting, {"HTTPS_PROXY": f"127.0.0.1:{server.port}"})
-        with pytest.raises(ProxyError) as caught:
-            http.ask("GET", Url.parse("https://hub.test/v2/"), {})
-        http.close()
-    error = failure.from_transport(caught.value, "GET", Url.parse("https://hub.test/v2/"))
-    assert error.code == "PROXY"
-    assert error.message == "the proxy before hub.test failed: it answered CONNECT with 407"

@@ -45,7 +45,7 @@ P = "http://proxy.example:3128"
 def test_which(url: str, environment: dict[str, str], *, expected: bool) -> None:
     """The environment decides as it does for curl, and never for this machine itself."""
     found = proxy_for(Url.parse(url), environment)
-    assert found == (Proxy("proxy.example", 3128) if expected else None)
+    assert found == (Proxy("http", "proxy.example", 3128) if expected else None)
 
 
 def test_who() -> None:
@@ -57,9 +57,39 @@ def test_who() -> None:
     assert "planted" not in repr(found)
 
 
-@pytest.mark.parametrize("setting", ["socks5://p:1", "https://p:1", "http://", "http://p:port"])
+@pytest.mark.parametrize(
+    ("setting", "port"),
+    [
+        ("http://p", 80),
+        ("p", 80),
+        ("https://p", 443),
+        ("https://p:3129/", 3129),
+        ("socks5://p", 1080),
+        ("SOCKS5H://p:1", 1),
+    ],
+)
+def test_kinds(setting: str, port: int) -> None:
+    """Every kind of proxy has its own port."""
+    found = proxy_for(Url.parse("https://h/"), {"ALL_PROXY": setting})
+    assert found is not None
+    assert (found.port, found.is_socks) == (port, "socks" in setting.lower())
+    assert str(found) == f"the proxy p:{port}"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "socks4://p:1",
+        "ftp://p:1",
+        "http://",
+        "http://p:port",
+        f"socks5://al:{'planted' * 40}@p:1",
+        "socks5://al:pl%C3%A4nted@p:1",
+    ],
+)
 def test_unusable(setting: str) -> None:
     """A proxy that cannot be used is an error, and never passed by."""
     with pytest.raises(ProxySettingError) as caught:
         proxy_for(Url.parse("https://h/"), {"ALL_PROXY": setting})
     assert "p:1" not in str(caught.value)
+    assert "nted" not in str(caught.value)
