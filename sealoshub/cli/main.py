@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sealoshub import __version__
 from sealoshub.cli import output
@@ -56,10 +58,20 @@ def main() -> None:
 
         call = plain.read(entry, arguments[1:])
         if call is not None:
-            sys.exit(boundary(call, arguments))
+            _leave(boundary(call, arguments))
     from sealoshub.cli.tree import app  # noqa: PLC0415  # typer: 60 ms
 
     app()
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without freeing every object first, which takes 10 ms."""
+    atexit._run_exitfuncs()  # noqa: SLF001  # what the interpreter calls itself
+    with contextlib.suppress(
+        OSError, ValueError, AttributeError
+    ):  # it is closed, or was never open
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def boundary(run: Callable[[], object], arguments: Sequence[str]) -> int:
