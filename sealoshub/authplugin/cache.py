@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
@@ -28,6 +29,13 @@ class SecretKeys:
         contents = [part.encode("utf-8", "surrogatepass") for part in parts]
         text = b"".join(len(content).to_bytes(8, "big") + content for content in contents)
         return hmac.digest(self._key, text, "sha256")
+
+    def of_bytes(self, content: bytes) -> bytes:
+        """Return a digest of *content* in a fraction of the time, which must never be shown.
+
+        It is SHA-256 of the key and the content; who saw it could go on with that of a longer text.
+        """
+        return hashlib.sha256(self._key + content).digest()
 
 
 class Cache(Generic[_V]):

@@ -11,11 +11,19 @@ import ipaddress
 import logging
 import time
 import traceback
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from sealoshub.authserver import reply
-from sealoshub.authserver.exchange import Caller, Exchange, MustWaitError, as_unavailable
+from sealoshub.authplugin.cache import Cache, SecretKeys
+from sealoshub.authserver import head, reply
+from sealoshub.authserver.exchange import (
+    Caller,
+    Exchange,
+    MustWaitError,
+    Proved,
+    as_unavailable,
+)
 from sealoshub.authserver.request import (
     Login,
     Question,
@@ -30,8 +38,6 @@ from sealoshub.errors import SealosHubError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
-    from sealoshub.authserver.head import Head
-
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
@@ -44,6 +50,8 @@ MAX_QUERY: Final = 32 * 1024  # bytes; from 64 KiB on the HTTP parser gives up b
 BODY_SECONDS: Final = 10.0  # for the whole body
 CACHED_QUERIES: Final = 4096  # the same questions come from every node; none of them is secret
 CACHED_QUERY: Final = 1024  # bytes
+SEEN: Final = 2048  # requests, some 1 kB each
+SEEN_SECONDS: Final = 1.0  # how much longer than otherwise a credential may be believed
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +81,8 @@ class App:
         self._realm = realm
         self._proxies = tuple(trusted_proxies)
         self._count = count
+        self._keys = SecretKeys()
+        self._seen: Cache[_Seen] = Cache(SEEN, time.monotonic)
         self._cached_query = functools.lru_cache(CACHED_QUERIES)(parse_query)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -96,43 +106,76 @@ class App:
         await send(start)
         await send({"type": "http.response.body", "body": answer.body})
 
-    def recall(self, request: Head, peer: str) -> reply.Reply | None:
+    def recall(self, data: bytes, peer: str) -> tuple[reply.Reply, bool] | None:
         """Answer a token request if nobody has to be asked for it; else None.
 
         Args:
-            request: A GET, or a POST with its form.
+            data: What came, perhaps a whole request.
             peer: Address of the other end of the connection.
+
+        Returns:
+            The answer, and whether the client wants the connection closed.
         """
-        if request.path not in _RAW_PATHS or len(request.query) > CACHED_QUERY:
-            return None
         began = time.perf_counter()
         try:
-            headers = _Headers(request.headers)
-            login = None
-            if headers.authorization is not None:
-                login = parse_authorization(headers.authorization)
-            if request.body is None:
-                question = self._cached_query(request.query)
-            elif login is None:
-                question, login = parse_form(request.body, headers.content_type)
-            else:
-                return None
-            if login is not None:
-                agree(question, login)
-            address = peer
-            if self._proxies and headers.forwarded:
-                address = client_address(peer, headers.forwarded, self._proxies)
-            client = question.client or headers.agent[:256]
-            caller = Caller(address, client, request.body is not None)
-            answer = self._exchange.recall(question, login, caller)
+            key = self._keys.of_bytes(data)
+            seen = self._seen.get(key)
+            if seen is None or seen.revision != self._exchange.revision:
+                seen = self._look(data, peer)
+                if seen is None:
+                    return None
+                self._seen.put(key, seen, SEEN_SECONDS)
+            caller = Caller(self._address(peer, seen.forwarded), seen.client, seen.post)
+            answer = self._exchange.recall(seen.question, seen.proved, caller)
         except SealosHubError:
             return None  # said by the long way
         except Exception as exc:  # noqa: BLE001  # the boundary, as below
             log_defect(exc)
             return None
-        if answer is not None:
-            self._count(answer.status, time.perf_counter() - began)
-        return answer
+        if answer is None:
+            return None
+        self._count(answer.status, time.perf_counter() - began)
+        return answer, seen.close
+
+    def _look(self, data: bytes, peer: str) -> _Seen | None:
+        """Read a request, and find out who it is if that is known.
+
+        Raises:
+            SealosHubError: It is refused.
+        """
+        request = head.read(data)
+        if (
+            request is None
+            or request.path not in _RAW_PATHS
+            or len(request.query) > CACHED_QUERY
+            or len(request.body or b"") > MAX_BODY
+        ):
+            return None
+        headers = _Headers(request.headers)
+        login = None
+        if headers.authorization is not None:
+            login = parse_authorization(headers.authorization)
+        if request.body is None:
+            question = self._cached_query(request.query)
+        elif login is None:
+            question, login = parse_form(request.body, headers.content_type)
+        else:
+            return None
+        if login is not None:
+            agree(question, login)
+        client = question.client or headers.agent[:256]
+        post = request.body is not None
+        revision = self._exchange.revision
+        caller = Caller(self._address(peer, headers.forwarded), client, post)
+        proved = self._exchange.recall_proof(question, login, caller)
+        if proved is None:
+            return None
+        return _Seen(question, proved, client, headers.forwarded, post, request.close, revision)
+
+    def _address(self, peer: str, forwarded: str) -> str:
+        if self._proxies and forwarded:
+            return client_address(peer, forwarded, self._proxies)
+        return peer
 
     async def _token(self, scope: Message, receive: Receive) -> reply.Reply | None:
         """Return the answer to a token request; None if the client went away."""
@@ -200,10 +243,31 @@ class App:
 
     def _caller(self, scope: Message, headers: _Headers) -> Caller:
         peer = scope.get("client")
-        address = peer[0] if peer else ""
-        if self._proxies and headers.forwarded:
-            address = client_address(address, headers.forwarded, self._proxies)
+        address = self._address(peer[0] if peer else "", headers.forwarded)
         return Caller(address, headers.agent[:256], scope["method"] == "POST")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A request that came a moment ago, read and proved; it holds no credential.
+
+    Args:
+        question: What it asks.
+        proved: Who sent it.
+        client: What the client calls itself.
+        forwarded: `X-Forwarded-For`.
+        post: Whether it is a POST.
+        close: Whether the client wants the connection closed.
+        revision: Of the logins, when it was proved.
+    """
+
+    question: Question
+    proved: Proved
+    client: str
+    forwarded: str
+    post: bool
+    close: bool
+    revision: int
 
 
 class ClientGoneError(Exception):

@@ -154,19 +154,27 @@ class Exchange:
         ]
         signer = self._signer()
         token = signer.sign(proved.identity.name, question.service, access, now=began)
-        self._record(began, question, proved, caller, grants=grants, token=token)
+        self._record(began, question, proved, caller, grants, access, token.id)
         return _answer(token, signer.seconds, access, refresh)
 
-    def recall(self, question: Question, login: Login | None, caller: Caller) -> reply.Reply | None:
+    @property
+    def revision(self) -> int:
+        """A number that grows when a login is revoked here: what was proved before may be wrong."""
+        return 0 if self.logins is None else self.logins.revision
+
+    def recall_proof(
+        self, question: Question, login: Login | None, caller: Caller
+    ) -> Proved | None:
+        """Return who it is if nobody has to be asked and :meth:`recall` may answer; else None."""
+        if question.offline or question.service not in self.services:
+            return None
+        return _NOBODY if login is None else self._recall_proof(login, question.service, caller)
+
+    def recall(self, question: Question, proved: Proved, caller: Caller) -> reply.Reply | None:
         """Answer as :meth:`token` does, if nobody has to be asked; else None.
 
         Whatever is not a plain 200 is left to `token`: refusals, new logins, what is not known.
         """
-        if question.offline or question.service not in self.services:
-            return None
-        proved = _NOBODY if login is None else self._recall_proof(login, question.service, caller)
-        if proved is None:
-            return None
         began = self._now()
         try:
             grants = [self._recall_grant(proved, scope) for scope in question.scopes]
@@ -260,28 +268,30 @@ class Exchange:
             proved.identity, question.service, client=caller.client, address=caller.address
         )
 
-    def _record(  # noqa: PLR0913  # the columns of a line
+    def _record(  # noqa: PLR0913, PLR0917  # the columns of a line
         self,
         began: float,
         question: Question,
         proved: Proved,
         caller: Caller,
-        *,
         grants: list[Grant],
-        token: SignedToken,
+        access: list[Access],
+        token_id: str,
     ) -> None:
-        self.record(
-            "token",
-            proved,
-            jti=token.id,
-            address=caller.address,
-            client=caller.client,
-            service=question.service,
-            asked=[str(scope) for scope in question.scopes],
-            granted=[sorted(grant.actions) for grant in grants],
-            reasons=[grant.reason for grant in grants],
-            offline=question.offline,
-            ms=round((self._now() - began) * 1000, 2),
+        """Write the line of a token, by hand: an encoder takes three times as long."""
+        identity = proved.identity
+        asked = ",".join([quoted(str(scope)) for scope in question.scopes])
+        granted = ",".join([f"[{','.join(map(quoted, entry.actions))}]" for entry in access])
+        now = self._now()
+        self._audit.write(
+            now,
+            f'"event":"token","user":{quoted(identity.name)},"method":"{identity.method}"'
+            f',"credential":{quoted(identity.credential_id)},"jti":"{token_id}"'
+            f',"address":{quoted(caller.address)},"client":{quoted(caller.client)}'
+            f',"service":{quoted(question.service)},"asked":[{asked}],"granted":[{granted}]'
+            f',"reasons":[{",".join([quoted(grant.reason) for grant in grants])}]'
+            f',"offline":{"true" if question.offline else "false"}'
+            f',"ms":{round((now - began) * 1000, 2)}',
         )
 
     def record(self, event: str, proved: Proved, **fields: object) -> None:

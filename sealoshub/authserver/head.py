@@ -18,8 +18,11 @@ _HEAD: Final = re.compile(
     rb"((?:[A-Za-z0-9-]{1,64}: ?[\x21-\x7e][\x20-\x7e]*\r\n)+)\r\n"
 )
 _LENGTH: Final = re.compile(rb"[1-9][0-9]{0,5}")
-# What another kind of body, another protocol or a wait would begin with.
-_OTHER: Final = frozenset({b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
+_CHUNK: Final = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,4})\r\n")
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+MAX_CHUNKS: Final = 16  # clients write a form at once; many small ones are no form
+# What trailers, another protocol or a wait would begin with.
+_OTHER: Final = frozenset({b"expect", b"te", b"trailer", b"upgrade"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +45,77 @@ class Head:
 
 
 def read(data: bytes) -> Head | None:
-    """Return the request if *data* is one whole GET, or POST of known length, and nothing else."""
+    """Return the request if *data* is one whole GET or POST, and nothing else."""
     found = _HEAD.match(data)
     if found is None:
         return None
     method, target, lines = found.groups()
-    headers = []
-    close = False
-    length: bytes | None = None
-    for line in lines[:-2].split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        name = name.lower()
-        value = value.strip()
-        if name in _OTHER:
-            return None
-        if name == b"connection":
-            option = value.lower()
-            if option not in {b"close", b"keep-alive"}:
-                return None
-            close = close or option == b"close"
-        elif name == b"content-length":
-            if length is not None or not _LENGTH.fullmatch(value):
-                return None
-            length = value
-        headers.append((name, value))
-    body = data[found.end() :]
-    if (method == b"POST") is not (length is not None) or len(body) != int(length or 0):
+    headers = [_header(line) for line in lines[:-2].split(b"\r\n")]
+    framing = _framing(headers)
+    body = None if framing is None else _body(data[found.end() :], framing)
+    # A POST has a body and a GET has none, or it is for the real parser.
+    if framing is None or body is None or (method == b"POST") is not bool(body):
         return None
     path, _, query = target.partition(b"?")
-    return Head(path, query, headers, close, body if method == b"POST" else None)
+    return Head(path, query, headers, framing.close, body or None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Framing:
+    """How long the body is, by `Content-Length` or chunks, and whether the connection ends."""
+
+    length: bytes | None
+    chunked: bool
+    close: bool
+
+
+def _header(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip()
+
+
+def _framing(headers: Iterable[tuple[bytes, bytes]]) -> _Framing | None:
+    """Return what the headers say about the end of the request; None if that is not plain."""
+    close = chunked = False
+    length: bytes | None = None
+    for name, value in headers:
+        plain = name not in _OTHER
+        if name == b"connection":
+            option = value.lower()
+            plain = option in {b"close", b"keep-alive"}
+            close = close or option == b"close"
+        elif name == b"content-length":
+            plain = length is None and _LENGTH.fullmatch(value) is not None
+            length = value
+        elif name == b"transfer-encoding":
+            plain = not chunked and value.lower() == b"chunked"
+            chunked = True
+        if not plain:
+            return None
+    return _Framing(length, chunked, close)
+
+
+def _body(rest: bytes, framing: _Framing) -> bytes | None:
+    """Return the body if *rest*, which follows the head, is all of it and nothing else."""
+    if framing.chunked:
+        return _unchunked(rest) if framing.length is None else None
+    return rest if len(rest) == int(framing.length or 0) else None
+
+
+def _unchunked(rest: bytes) -> bytes | None:
+    """Return the content of a few plain chunks (RFC 9112, 7.1), without extensions or trailers."""
+    content = b""
+    at = 0
+    for _ in range(MAX_CHUNKS):
+        found = _CHUNK.match(rest, at)
+        if found is None:
+            break
+        end = found.end() + int(found[1], 16)
+        if rest[end : end + 2] != b"\r\n":
+            return None
+        content += rest[found.end() : end]
+        at = end + 2
+    return content if rest[at:] == _LAST_CHUNK else None
 
 
 def ok(body: bytes, headers: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:

@@ -124,6 +124,7 @@ class Logins:
         self._known: Cache[LoginRecord | Literal[False]] = Cache(LOGINS, clock)
         self._used: Cache[bool] = Cache(LOGINS, clock)
         self._writing: set[asyncio.Task[None]] = set()
+        self.revision = 0  # grows when a login is revoked here
 
     async def stop(self) -> None:
         """Wait for what is being written."""
@@ -250,6 +251,7 @@ class Logins:
             raise Unavailable(f"the login cannot be revoked: {exc.message}") from exc
         finally:
             self._known.forget(login_id)
+            self.revision += 1
         return True
 
     # ------------------------------------------------------------------

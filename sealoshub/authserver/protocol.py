@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from sealoshub.authserver.head import Head
     from sealoshub.authserver.reply import Reply
 
 MAX_HEAD: Final = 192 * 1024  # bytes: 64 KiB of header values, one of them a kubeconfig in base64
@@ -30,11 +29,12 @@ LINGER_SECONDS: Final = 0.3  # at the end: a request may be on its way on a conn
 class ServingConfig(uvicorn.Config):
     """uvicorn's configuration and what is ours.
 
-    `draining` is whether the server is about to end; `recall` answers what needs no question.
+    `draining` is whether the server is about to end; `recall` answers what needs no question, and
+    says whether the client wants the connection closed.
     """
 
     draining = False
-    recall: Callable[[Head, str], Reply | None] | None = None
+    recall: Callable[[bytes, str], tuple[Reply, bool] | None] | None = None
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -81,13 +81,11 @@ class BoundedProtocol(HttpToolsProtocol):
         recall = self.config.recall
         if recall is None or not self._idle() or self.flow.write_paused or len(data) > MAX_HEAD:
             return False
-        request = head.read(data)
-        if request is None:
+        found = recall(data, self.client[0] if self.client else "")
+        if found is None:
             return False
-        answer = recall(request, self.client[0] if self.client else "")
-        if answer is None:
-            return False
-        close = request.close or self.config.draining
+        answer, close = found
+        close = close or self.config.draining
         headers = [*self.server_state.default_headers, *answer.all_headers]
         self.transport.write(head.ok(answer.body, headers, close=close))
         self._stop_timer()

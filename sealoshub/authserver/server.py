@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import gc
 import logging
 import os
 import signal
@@ -91,6 +92,7 @@ def run(config_path: Path, workers: int | None = None) -> None:
     count = config.workers if workers is None else workers
     if count == 1:
         server = TokenServer(config)
+        _collect_rarely()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(server.serve())
         return
@@ -116,6 +118,7 @@ def _work(config_path: Path, sockets: Sockets, board: Board, post: Post) -> None
     """
     config = configuration.load(config_path)
     server = TokenServer(config, sockets, Metrics(board, post.row))
+    _collect_rarely()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -352,6 +355,16 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _collect_rarely() -> None:
+    """Let the garbage collector leave alone what stays anyway; a look at all of it takes 10 ms.
+
+    Requests leave few cycles behind: a look at all young objects is enough, and that less often.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

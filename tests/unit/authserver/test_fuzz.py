@@ -105,9 +105,34 @@ def test_any_request_of_docker_auth_is_read_or_refused(content: Any) -> None:  #
 
 
 @FEW
-@given(JSON | st.fixed_dictionaries({"events": st.lists(JSON, max_size=3)}))
+@given(
+    JSON
+    | st.fixed_dictionaries(
+        {
+            "events": st.lists(
+                st.fixed_dictionaries(
+                    {"action": st.sampled_from(["push", "delete", "pull"]) | JSON},
+                    optional={
+                        "actor": JSON | st.fixed_dictionaries({"name": JSON}),
+                        "target": JSON
+                        | st.fixed_dictionaries(
+                            {"repository": st.just("team/app") | JSON},
+                            optional=dict.fromkeys(["tag", "digest", "mediaType"], JSON),
+                        ),
+                    },
+                )
+                | JSON,
+                max_size=3,
+            )
+        }
+    )
+)
 def test_any_envelope_is_read_or_refused(content: Any) -> None:  # noqa: ANN401  # JSON
-    """A notification of an unexpected shape names no repository."""
+    """A notification of an unexpected shape names no repository, and nobody."""
     with contextlib.suppress(InvalidInputError):
         for event in events._events(json.dumps(content).encode()):
-            assert events.changed_repository(event) is None or "/" in str(event)
+            change = events.change_of(event)
+            assert change is None or change.repository.count("/") == 1
+            assert change is None or len(events.lease_name(change)) < 100
+            actor, who = event.get("actor"), events.actor_of(event)
+            assert not who or (isinstance(actor, dict) and who == actor["name"])

@@ -16,6 +16,9 @@ POST = (
     b"POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\n\r\na=b"
 )
+CHUNKED = POST.replace(b"Content-Length: 3", b"Transfer-Encoding: chunked").replace(
+    b"a=b", b"3\r\na=b\r\n0\r\n\r\n"
+)
 
 
 class Parsed:
@@ -70,7 +73,7 @@ def agrees(data: bytes) -> bool:
 
 
 def test_the_heads_of_clients_are_read() -> None:
-    """With and without a query, a space behind the colon, a wish to close."""
+    """With and without a query, a space behind the colon, a wish to close, chunks."""
     assert agrees(PLAIN)
     assert agrees(PLAIN.replace(b"?service=hub", b""))
     assert agrees(PLAIN.replace(b"Host: ", b"Host:"))
@@ -78,6 +81,11 @@ def test_the_heads_of_clients_are_read() -> None:
     assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nconnection: Keep-Alive\r\n\r\n"))
     assert agrees(PLAIN.replace(b"\r\n\r\n", b"\r\nAuthorization: Basic YTpi  \r\n\r\n"))
     assert agrees(POST)
+    assert agrees(CHUNKED)
+    assert agrees(CHUNKED.replace(b"chunked", b"Chunked"))
+    assert agrees(CHUNKED.replace(b"3\r\na=b", b"1\r\na\r\n2\r\n=b"))
+    assert agrees(CHUNKED.replace(b"3\r\na=b", b"1a\r\n" + b"\r\n" * 13))
+    assert agrees(CHUNKED.replace(b"3\r\na=b", b"A\r\n0123456789"))
     assert agrees(POST.replace(b"3", b"100").replace(b"a=b", b"\x00" * 100))
 
 
@@ -107,6 +115,43 @@ def test_the_heads_of_clients_are_read() -> None:
                 b"Content-Length: 4",
                 b"Content-Length: 0x3",
                 b"Content-Length: 9999999",
+            )
+        ),
+        CHUNKED[:-1],
+        CHUNKED[:-2],
+        CHUNKED + b"\r\n",
+        CHUNKED + POST,
+        CHUNKED.replace(b"POST", b"GET"),
+        *(
+            CHUNKED.replace(b"3\r\na=b\r\n0\r\n", body)
+            for body in (
+                b"",
+                b"0\r\n",
+                b"03\r\na=b\r\n0\r\n",
+                b"3 \r\na=b\r\n0\r\n",
+                b"+3\r\na=b\r\n0\r\n",
+                b"0x3\r\na=b\r\n0\r\n",
+                b"3;x=y\r\na=b\r\n0\r\n",
+                b"3\na=b\r\n0\r\n",
+                b"3\r\na=b\n0\r\n",
+                b"2\r\na=b\r\n0\r\n",
+                b"4\r\na=b\r\n0\r\n",
+                b"fffff\r\na=b\r\n0\r\n",
+                b"100000\r\n" + b"a" * 0x100000 + b"\r\n0\r\n",
+                b"3\r\na=b\r\n00\r\n",
+                b"3\r\na=b\r\n0\r\nX: y\r\n",
+                b"1\r\na\r\n" * 17 + b"0\r\n",
+            )
+        ),
+        *(
+            CHUNKED.replace(b"Transfer-Encoding: chunked", line)
+            for line in (
+                b"Transfer-Encoding: gzip, chunked",
+                b"Transfer-Encoding: identity",
+                b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                b"Transfer-Encoding: chunked\r\nContent-Length: 3",
+                b"Transfer-Encoding: chunked\r\nTrailer: X",
+                b"Transfer-Encoding: xchunked",
             )
         ),
         PLAIN.replace(b"GET", b"get"),
@@ -152,6 +197,18 @@ _VALUES = st.one_of(
     ),
     st.binary(max_size=8),
 )
+_CHUNKS = st.sampled_from(
+    [
+        b"3\r\na=b\r\n",
+        b"0\r\n",
+        b"0\r\n\r\n",
+        b"\r\n",
+        b"1\r\n",
+        b"a",
+        b"3;x\r\na=b\r\n",
+        b"X: y\r\n",
+    ]
+)
 _COLONS = st.sampled_from([b":", b": ", b" :", b":  "])
 
 
@@ -161,7 +218,10 @@ _COLONS = st.sampled_from([b":", b": ", b" :", b":  "])
     st.lists(
         st.tuples(_TOKENS, st.sampled_from([b":", b": ", b" :", b":  "]), _VALUES), max_size=4
     ),
-    st.sampled_from([b"", b"x", b"\r\n", PLAIN, POST]),
+    st.one_of(
+        st.sampled_from([b"", b"x", b"\r\n", PLAIN, POST, CHUNKED]),
+        st.lists(_CHUNKS, max_size=4).map(b"".join),
+    ),
 )
 def test_what_is_read_is_what_the_parser_reads(
     method: bytes, target: bytes, headers: list[tuple[bytes, bytes, bytes]], more: bytes

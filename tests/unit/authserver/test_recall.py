@@ -31,14 +31,9 @@ def told(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_second_answer_is_the_first(token_server: RunningServer) -> None:
-    """For every request of every client, with its own headers; the second costs no question.
-
-    But for a chunked body, which is left to the real parser.
-    """
+    """For every request of every client, with its own headers; the second costs no question."""
     refresh = token_server.get(login=("alice", TOKEN), offline_token="true").json["refresh_token"]
-    files = [
-        file for file in FILES if file.stem != "docker-login" and "chunked" not in file.read_text()
-    ]
+    files = [file for file in FILES if file.stem != "docker-login"]
     requests = [raw(file, password, refresh) for file in files for password in (TOKEN, refresh)]
     long_way = [send(token_server, request) for request in requests]
     with pytest.MonkeyPatch.context() as patch:
@@ -114,6 +109,32 @@ def test_revoked_is_revoked(
     wait_for(lambda: here.get(SCOPE, login=("", refresh)).status == 401, "the revocation", 5)
 
 
+def test_logged_out_is_logged_out(token_server: RunningServer) -> None:
+    """Also for a request that was answered a moment ago, and only for that login."""
+    tokens = [
+        token_server.get(login=("alice", TOKEN), offline_token="true").json["refresh_token"]
+        for _ in range(2)
+    ]
+    for token in tokens * 2:
+        assert token_server.get(SCOPE, login=("", token)).status == 200
+    path, headers = "/v1/logins/self", basic(("x", tokens[0]))
+    assert token_server.request("DELETE", path, headers=headers).status == 204
+    assert [token_server.get(SCOPE, login=("", token)).status for token in tokens] == [401, 200]
+
+
+def test_the_same_request_for_a_second_and_no_longer(
+    token_server: RunningServer, fake: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a credential is worth is looked up again a second after it was, whoever repeats it."""
+    monkeypatch.setattr("sealoshub.authserver.app.SEEN_SECONDS", 0.2)
+    monkeypatch.setattr("sealoshub.authplugin.kubernetes.IDENTITY_SECONDS", 0.2)
+    assert token_server.get(SCOPE, login=("alice", TOKEN)).status == 200
+    del fake.users[TOKEN]
+    wait_for(
+        lambda: token_server.get(SCOPE, login=("alice", TOKEN)).status == 401, "the end of it", 5
+    )
+
+
 def test_it_is_counted_and_written_down(token_server: RunningServer) -> None:
     """A line and a number for each, as for any other."""
     for _ in range(5):
@@ -126,11 +147,17 @@ def test_it_is_counted_and_written_down(token_server: RunningServer) -> None:
 
 
 def test_a_use_is_noted(token_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That a login is used keeps it alive, whichever way it is answered."""
+    """That a login is used keeps it alive, whichever way it is answered.
+
+    But for the same request within a second, which says nothing new.
+    """
     noted: list[str] = []
     monkeypatch.setattr(Logins, "_note_use", lambda _self, record: noted.append(record.id))
     refresh = token_server.get(login=("alice", TOKEN), offline_token="true").json["refresh_token"]
-    for _ in range(3):
-        assert token_server.get(SCOPE, login=("", refresh)).status == 200
+    for number in range(3):
+        assert token_server.get(SCOPE, login=(str(number), refresh)).status == 200
     assert len(noted) == 3
+    for _ in range(3):
+        assert token_server.get(SCOPE, login=("again", refresh)).status == 200
+    assert 3 < len(noted) <= 6
     assert granted(claims(token_server.get(SCOPE, login=("", refresh)).json["token"]))
