@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import signal
 import threading
@@ -277,6 +278,9 @@ def controller(
     from sealoshub.imagehub import controller as imagehub_controller  # noqa: PLC0415  # heavy
     from sealoshub.kube.cluster import Cluster  # noqa: PLC0415  # heavy
 
+    # Which libraries it stands on say is for debugging.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("sealoshub").setLevel(logging.INFO)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

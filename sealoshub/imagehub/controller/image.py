@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from sealoshub.errors import InvalidInputError, NotFoundError
-from sealoshub.imagehub import names
+from sealoshub.errors import NotFoundError
 from sealoshub.imagehub.controller import held
 from sealoshub.imagehub.controller.conditions import condition, status_patch
 from sealoshub.imagehub.controller.world import write_status
@@ -16,22 +15,6 @@ if TYPE_CHECKING:
 
     from sealoshub.imagehub.controller.kinds import Picture
     from sealoshub.imagehub.controller.world import World
-
-
-def desired_labels(image: Picture) -> dict[str, str | None]:
-    """Return the labels to change: None removes that of a keyword that the image lost.
-
-    Raises:
-        InvalidInputError: The image has no valid name.
-    """
-    wanted = names.labels_for(image.spec_name, image.keywords)
-    changes: dict[str, str | None] = {
-        key: value for key, value in wanted.items() if image.labels.get(key) != value
-    }
-    for key in image.labels:
-        if key.startswith(names.KEYWORD_LABEL) and key not in wanted:
-            changes[key] = None
-    return changes
 
 
 def desired_condition(
@@ -66,10 +49,9 @@ def reconcile(world: World, name: str) -> None:
     image = world.images.get(name)
     if image is None or image.deleting or not image.path:
         return
-    with contextlib.suppress(InvalidInputError):  # an object older than the rules
-        if labels := desired_labels(image):
-            with contextlib.suppress(NotFoundError):
-                world.cluster.patch("Image", name, {"metadata": {"labels": labels}})
+    if image.relabel:
+        with contextlib.suppress(NotFoundError):
+            world.cluster.patch("Image", name, {"metadata": {"labels": dict(image.relabel)}})
     twins = [
         other.object_name
         for other in world.images.find(image.path)

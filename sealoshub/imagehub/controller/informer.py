@@ -10,7 +10,7 @@ from sealoshub.errors import SealosHubError
 from sealoshub.kube import GoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
@@ -34,6 +34,8 @@ class Informer(Generic[T]):
         cluster: Where.
         kind: What.
         keep: Turns an object into what is kept of it, which for images is little.
+        pack: Turns that into what takes little memory, and stays equal as long as it does.
+        unpack: The reverse, at each read.
         index: The key under which `find` finds it; None for none.
         namespace: Where; None: everywhere.
         label_selector: Only objects with these labels.
@@ -45,6 +47,8 @@ class Informer(Generic[T]):
         kind: str,
         *,
         keep: Callable[[Object], T],
+        pack: Callable[[T], Any] = lambda kept: kept,
+        unpack: Callable[[Any], T] = lambda packed: packed,
         index: Callable[[T], str | None] = lambda _: None,
         namespace: str | None = None,
         label_selector: str | None = None,
@@ -52,12 +56,14 @@ class Informer(Generic[T]):
         self.kind = kind
         self._cluster = cluster
         self._keep = keep
+        self._pack = pack
+        self._unpack = unpack
         self._index_of = index
         self._namespace = namespace
         self._selector = label_selector
         self._lock = threading.Lock()
-        self._objects: dict[str, T] = {}
-        self._index: dict[str, dict[str, T]] = {}
+        self._objects: dict[str, Any] = {}  # packed
+        self._index: dict[str, dict[str, None]] = {}  # names of objects, in the order they came
         self._order = threading.Lock()  # held while a change is taken over, so that none overtakes
         self._seen = 0  # resourceVersion up to which the watch has told everything
         self._ahead: dict[str, int] = {}  # resourceVersions of what `learn` knew before the watch
@@ -75,17 +81,20 @@ class Informer(Generic[T]):
     def get(self, name: str, namespace: str = "") -> T | None:
         """Return what is kept of an object, or None."""
         with self._lock:
-            return self._objects.get(f"{namespace}/{name}")
+            found = self._objects.get(_name(name, namespace))
+        return None if found is None else self._unpack(found)
 
     def find(self, key: str) -> list[T]:
         """Return every object whose index key is *key*."""
         with self._lock:
-            return list(self._index.get(key, {}).values())
+            found = [self._objects[name] for name in self._index.get(key, ())]
+        return [self._unpack(packed) for packed in found]
 
-    def all(self) -> list[T]:
-        """Return every object."""
+    def all(self) -> Iterator[T]:
+        """Yield every object that there is at this moment."""
         with self._lock:
-            return list(self._objects.values())
+            found = list(self._objects.values())
+        return map(self._unpack, found)
 
     def learn(self, obj: Object) -> None:
         """Take over what the API server answered to a write, before the watch tells of it.
@@ -96,7 +105,7 @@ class Informer(Generic[T]):
         with self._order:
             if version > max(self._seen, self._ahead.get(name, 0)):
                 self._ahead[name] = version
-                self._change(name, self._keep(obj))
+                self._change(name, self._pack(self._keep(obj)))
 
     def run(self, stop: threading.Event) -> None:
         """Keep the copy true until *stop*. Failures are waited out."""
@@ -129,7 +138,7 @@ class Informer(Generic[T]):
     def _relist(self) -> str:
         items, version = self._cluster.snapshot(
             self.kind,
-            lambda obj: (_key(obj), self._keep(obj)),
+            lambda obj: (_key(obj), self._pack(self._keep(obj))),
             self._namespace,
             label_selector=self._selector,
         )
@@ -141,8 +150,8 @@ class Informer(Generic[T]):
                 gone = [name for name in self._objects if name not in found]
             for name in gone:
                 self._change(name, None)
-            for name, kept in found.items():
-                self._change(name, kept)
+            for name, packed in found.items():
+                self._change(name, packed)
         self.synced.set()
         return version
 
@@ -155,25 +164,29 @@ class Informer(Generic[T]):
             if version < self._ahead.get(name, 0):
                 return
             self._ahead.pop(name, None)
-            self._change(name, None if event == "DELETED" else self._keep(obj))
+            self._change(name, None if event == "DELETED" else self._pack(self._keep(obj)))
 
-    def _change(self, name: str, new: T | None) -> None:
+    def _change(self, name: str, packed: Any) -> None:  # noqa: ANN401  # whatever `pack` makes
         with self._lock:
-            if new is not None and self._objects.get(name) == new:
+            before = self._objects.get(name)
+            if before == packed:
                 return
-            old = self._objects.pop(name, None)
-            old_key = None if old is None else self._index_of(old)
-            if old_key is not None:
+        old = None if before is None else self._unpack(before)
+        new = None if packed is None else self._unpack(packed)
+        old_key = None if old is None else self._index_of(old)
+        new_key = None if new is None else self._index_of(new)
+        with self._lock:
+            if old_key is not None and old_key != new_key:
                 group = self._index[old_key]
                 del group[name]
                 if not group:
                     del self._index[old_key]
-            new_key = None
-            if new is not None:
-                self._objects[name] = new
-                new_key = self._index_of(new)
-                if new_key is not None:
-                    self._index.setdefault(new_key, {})[name] = new
+            if packed is None:
+                self._objects.pop(name, None)
+            else:
+                self._objects[name] = packed
+            if new_key is not None:
+                self._index.setdefault(new_key, {})[name] = None
         moved = old is not None and (new is None or old_key != new_key)
         for obj in ((old,) if moved else ()) + ((new,) if new is not None else ()):
             if obj is not None:
@@ -183,7 +196,11 @@ class Informer(Generic[T]):
 
 def _key(obj: Object) -> str:
     meta: dict[str, Any] = obj["metadata"]
-    return f"{meta.get('namespace') or ''}/{meta['name']}"
+    return _name(meta["name"], meta.get("namespace") or "")
+
+
+def _name(name: str, namespace: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
 
 
 def _version(obj: Object) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from sys import intern
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from sealoshub.errors import InvalidInputError
 from sealoshub.imagehub import names
 from sealoshub.imagehub.rights import CLUSTER_ROLE_OF, VERBS_OF_ROLE, Role
 
@@ -23,6 +26,15 @@ REPOSITORY_NOTE: Final = names.REPOSITORY_NOTE
 # A Lease by which the token server says that a registry told of a change (authserver/events.py).
 CONTENT_CHANGED: Final = f"{names.CONTENT_LABEL}=changed"  # selector
 ORGANIZATION_UID_NOTE: Final = f"{names.GROUP}/organization-uid"
+_CONDITION: Final = (
+    "type",
+    "status",
+    "reason",
+    "message",
+    "observedGeneration",
+    "lastTransitionTime",
+)
+_NO_CHANGES: Final[Mapping[str, str | None]] = MappingProxyType({})  # one for all
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
@@ -38,10 +50,9 @@ class Picture:
         created: When it was built, else when the resource was made; RFC 3339.
         digest: Or an empty string.
         creator: Kubernetes user name, or an empty string.
-        labels: All of them.
-        keywords: Of `spec.detail`.
+        relabel: The labels to change, which mostly are none; None removes one.
         generation: `metadata.generation`.
-        status: As it is; small.
+        said: The status, as values without their names.
         deleting: Whether it is on its way out.
     """
 
@@ -52,16 +63,33 @@ class Picture:
     created: str
     digest: str
     creator: str
-    labels: Mapping[str, str]
-    keywords: tuple[str, ...]
+    relabel: Mapping[str, str | None]
     generation: int | None
-    status: Mapping[str, Any]
+    said: tuple[tuple[object, ...], ...]
     deleting: bool
 
     @property
     def spec_name(self) -> str:
         """`org/repo:tag`."""
         return f"{self.path}:{self.tag}"
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The status of the resource: its conditions."""
+        if not self.said:
+            return {}
+        (observed,), *conditions = self.said
+        return {
+            "observedGeneration": observed,
+            "conditions": [
+                {
+                    name: value
+                    for name, value in zip(_CONDITION, item, strict=True)
+                    if value is not None
+                }
+                for item in conditions
+            ],
+        }
 
     @property
     def is_canonical(self) -> bool:
@@ -81,31 +109,63 @@ def picture(obj: Object) -> Picture:
         path=path if tag else "",
         tag=tag,
         size=size if isinstance(size, int) else None,
-        created=str(detail.get("creatTime") or meta.get("creationTimestamp") or ""),
-        digest=str(spec.get("digest") or ""),
+        created=intern(str(detail.get("creatTime") or meta.get("creationTimestamp") or "")),
+        digest=intern(str(spec.get("digest") or "")),
         creator=intern(str(spec.get("creator") or "")),
-        labels=_shared(meta.get("labels") or {}),
-        keywords=tuple(str(word) for word in detail.get("keywords") or ()),
+        relabel=_label_changes(
+            f"{path}:{tag}",
+            [str(word) for word in detail.get("keywords") or ()],
+            meta.get("labels") or {},
+        ),
         generation=meta.get("generation"),
-        status=_shared(obj.get("status") or {}),
+        said=_said(obj.get("status") or {}),
         deleting="deletionTimestamp" in meta,
     )
 
 
-def _shared(value: Any) -> Any:  # noqa: ANN401  # JSON in, the same JSON out
-    """Return *value* with each of its strings kept once in this process."""
-    if isinstance(value, str):
-        return intern(value)
-    if isinstance(value, dict):
-        return {intern(key): _shared(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_shared(item) for item in value]
-    return value
+def _label_changes(
+    name: str, keywords: Sequence[str], labels: Mapping[str, str]
+) -> Mapping[str, str | None]:
+    try:
+        wanted = names.labels_for(name, keywords)
+    except InvalidInputError:
+        return _NO_CHANGES  # an object older than the rules
+    changes: dict[str, str | None] = {
+        key: value for key, value in wanted.items() if labels.get(key) != value
+    }
+    for key in labels:
+        if key.startswith(names.KEYWORD_LABEL) and key not in wanted:
+            changes[key] = None
+    return changes or _NO_CHANGES
+
+
+def _said(status: Mapping[str, Any]) -> tuple[tuple[object, ...], ...]:
+    """Return the values of a status; its conditions are some of the same few strings."""
+    conditions = status.get("conditions") or ()
+    if not status:
+        return ()
+    values = ((item.get(name) for name in _CONDITION) for item in conditions)
+    shared = [
+        tuple(intern(value) if isinstance(value, str) else value for value in item)
+        for item in values
+    ]
+    return ((status.get("observedGeneration"),), *shared)
 
 
 def whole(obj: Object) -> Object:
     """Return the object without `managedFields`, which is most of a small one."""
     return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
+
+
+def packed(obj: Object) -> bytes:
+    """Return an object as JSON: a tenth of what its dictionaries take."""
+    return json.dumps(obj, separators=(",", ":")).encode()
+
+
+def unpacked(text: bytes) -> Object:
+    """Return the object that `packed` made *text* of."""
+    found: Object = json.loads(text)
+    return found
 
 
 def organization_of(obj: Object) -> str | None:

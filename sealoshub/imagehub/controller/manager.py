@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -42,6 +43,7 @@ SWEEP_RETRY: Final = 5.0  # seconds until a registry that does not answer is ask
 WORKERS: Final = (True, True, True, False)  # whether it takes what has not changed, too
 RESYNC_SECONDS: Final = 3600.0  # everything is looked at again, should a change have been missed
 JOIN_SECONDS: Final = 0.1
+DRAIN_POLL: Final = 0.1  # seconds
 
 _log = logging.getLogger("sealoshub.controller")
 
@@ -86,6 +88,8 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
     connect(world, queue, looks)
     over = threading.Event()  # of our threads; *stop* is the caller's
 
+    began = time.monotonic()
+
     def ready() -> bool:
         return all(informer.synced.is_set() for informer in world.informers())
 
@@ -108,10 +112,10 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
             if not leader.acquire(stop):
                 return
             stack.callback(leader.release)
-        while not ready():
-            if stop.wait(0.02):
-                return
-        _log.info("the cluster is read; %d keys to look at", len(queue))
+        if not _is_read(ready, stop):
+            return
+        seconds = time.monotonic() - began
+        _log.info("the cluster is read in %.1f s; %d keys to look at", seconds, len(queue))
         for target, arguments in _jobs(world, queue, looks, over, sweep_seconds):
             thread = threading.Thread(target=target, args=arguments, daemon=True)
             thread.start()
@@ -120,6 +124,14 @@ def run(  # noqa: PLR0913  # what a program decides, given by keyword
             leader.hold(stop)
         else:
             stop.wait()
+
+
+def _is_read(ready: Callable[[], bool], stop: threading.Event) -> bool:
+    """Wait until every copy has been made; False if *stop* came first."""
+    while not ready():
+        if stop.wait(0.02):
+            return False
+    return True
 
 
 def _jobs(
@@ -219,15 +231,22 @@ def _sweep(
     """Look at everything, at the start too: the notices of a registry do not outlive it."""
     wait = 0.0
     while not over.wait(wait):
+        began = time.monotonic()
         try:
-            sweep(world, registry, looks, over)
+            count = sweep(world, registry, looks, over)
         except SealosHubError as exc:
             wait = min(SWEEP_RETRY, seconds)
             _log.warning("the registry cannot be swept: %s; again in %.1f s", exc.message, wait)
         else:
             wait = seconds
+            _log.info("%d repositories are swept in %.1f s", count, time.monotonic() - began)
 
 
 def _resync(world: World, queue: KeyQueue[Key], over: threading.Event) -> None:
+    began = time.monotonic()
+    while len(queue):
+        if over.wait(DRAIN_POLL):
+            return
+    _log.info("everything is looked at in %.1f s", time.monotonic() - began)
     while not over.wait(RESYNC_SECONDS):
         add_all(world, queue)

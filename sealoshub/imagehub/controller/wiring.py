@@ -56,20 +56,27 @@ def add_all(world: World, queue: Queue) -> None:
         queue.add_idle(("Image", picture.object_name))
 
 
-def sweep(world: World, registry: Registry, looks: KeyQueue[str], over: threading.Event) -> None:
+def sweep(world: World, registry: Registry, looks: KeyQueue[str], over: threading.Event) -> int:
     """Have the registry asked about every repository that it or the cluster knows.
+
+    Returns:
+        How many that are.
 
     Raises:
         SealosHubError: The registry does not tell what it holds.
     """
     paths = {kinds.spec_path(obj) for obj in world.repositories.all()}
     paths |= {picture.path for picture in world.images.all()}
-    for path in sorted((paths | set(registry.repositories())) - {""}):
+    found = sorted((paths | set(registry.repositories())) - {""})
+    for path in found:
         while len(looks) >= MOST_WAITING:
             if over.wait(0.05):
-                return
+                return 0
         world.swept.add(path)
         looks.add_idle(path)
+    while len(looks) and not over.wait(0.05):
+        pass
+    return len(found)
 
 
 def _look(world: World, looks: KeyQueue[str], picture: kinds.Picture) -> None:

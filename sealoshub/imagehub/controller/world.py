@@ -93,43 +93,50 @@ def open_world(
     """Return the world of *cluster* and *registry*; its informers do not run yet."""
     return World(
         cluster=cluster,
-        organizations=Informer(cluster, "Organization", keep=kinds.whole),
-        repositories=Informer(
-            cluster,
-            "Repository",
-            keep=kinds.whole,
-            index=lambda obj: str(obj["metadata"]["name"]).partition(".")[0],
-        ),
+        organizations=_whole(cluster, "Organization"),
+        repositories=_whole(cluster, "Repository", index=_organization_in_name),
         images=Informer(
             cluster, "Image", keep=kinds.picture, index=lambda image: image.path or None
         ),
-        namespaces=Informer(cluster, "Namespace", keep=kinds.whole, label_selector=kinds.OURS),
-        roles=Informer(
+        namespaces=_whole(cluster, "Namespace", label_selector=kinds.OURS),
+        roles=_whole(
             cluster,
             "Role",
-            keep=kinds.whole,
             index=kinds.organization_of,
             label_selector=kinds.OURS,
         ),
-        bindings=Informer(
+        bindings=_whole(
             cluster,
             "RoleBinding",
-            keep=kinds.whole,
             index=kinds.organization_of,
             label_selector=kinds.OURS,
         ),
-        logins=Informer(cluster, "Login", keep=kinds.whole, namespace=names.HUB_NAMESPACE),
-        datapacks=Informer(cluster, "DataPack", keep=kinds.whole),
-        notes=Informer(
+        logins=_whole(cluster, "Login", namespace=names.HUB_NAMESPACE),
+        datapacks=_whole(cluster, "DataPack"),
+        notes=_whole(
             cluster,
             "Lease",
-            keep=kinds.whole,
             index=kinds.path_of_grant,
             namespace=names.HUB_NAMESPACE,
             label_selector=kinds.CONTENT_CHANGED,
         ),
         now=now,
         registry=registry,
+    )
+
+
+def _organization_in_name(obj: Object) -> str:
+    return str(obj["metadata"]["name"]).partition(".")[0]
+
+
+def _whole(
+    cluster: Cluster,
+    kind: str,
+    **options: Any,  # noqa: ANN401  # those of Informer
+) -> Informer[Object]:
+    """Return a copy of whole objects, each as JSON: tens of thousands of dictionaries are a lot."""
+    return Informer(
+        cluster, kind, keep=kinds.whole, pack=kinds.packed, unpack=kinds.unpacked, **options
     )
 
 

@@ -59,9 +59,9 @@ class KubeApiServer:
         self._stack = contextlib.ExitStack()
         self._client_authority = Authority.create("clients")
         self._server_authority = Authority.create("servers")
-        self._etcd_url = f"http://127.0.0.1:{free_port()}"
+        self.etcd_url = f"http://127.0.0.1:{free_port()}"
         self._issued = 0
-        self._admin: httpx.Client
+        self.admin: httpx.Client
         self._server: Server
         self._port = free_port()
         self.url = f"https://localhost:{self._port}"
@@ -126,7 +126,7 @@ class KubeApiServer:
             AssertionError: The status is not one of *expect*.
         """
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
-        answer = self._admin.request(method, path, json=body, headers={"Content-Type": kind})
+        answer = self.admin.request(method, path, json=body, headers={"Content-Type": kind})
         assert answer.status_code in expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -198,12 +198,13 @@ class KubeApiServer:
             [
                 self._programs[0],
                 f"--data-dir={self._folder / 'etcd'}",
-                f"--listen-client-urls={self._etcd_url}",
-                f"--advertise-client-urls={self._etcd_url}",
+                f"--listen-client-urls={self.etcd_url}",
+                f"--advertise-client-urls={self.etcd_url}",
                 f"--listen-peer-urls={peer}",
                 f"--initial-advertise-peer-urls={peer}",
                 f"--initial-cluster=default={peer}",
                 "--unsafe-no-fsync",  # nothing here outlives the tests
+                "--quota-backend-bytes=8589934592",  # for benchmarks
                 "--log-level=warn",
             ],
             self._folder / "etcd.log",
@@ -211,11 +212,11 @@ class KubeApiServer:
         )
         self._stack.enter_context(etcd)
         self._write_keys()
-        etcd.wait_ready(lambda: _answers(f"{self._etcd_url}/health"))
+        etcd.wait_ready(lambda: _answers(f"{self.etcd_url}/health"))
         self._start_api()
         self._stack.callback(self._stop_api)
-        self._admin = self._stack.enter_context(self._admin_client())
-        finaliser = _NamespaceFinaliser(self._admin_client())
+        self.admin = self._stack.enter_context(self.new_client())
+        finaliser = _NamespaceFinaliser(self.new_client())
         self._stack.callback(finaliser.stop)
         finaliser.start()
 
@@ -227,7 +228,7 @@ class KubeApiServer:
         self._server = Server(
             [
                 self._programs[1],
-                f"--etcd-servers={self._etcd_url}",
+                f"--etcd-servers={self.etcd_url}",
                 "--bind-address=127.0.0.1",
                 f"--secure-port={self._port}",
                 f"--cert-dir={folder / 'generated'}",
@@ -246,7 +247,7 @@ class KubeApiServer:
             folder / "kube-apiserver.log",
             self._env,
         )
-        with self._admin_client() as client:
+        with self.new_client() as client:
             self._server.wait_ready(lambda: _answers("/readyz", client))
 
     def _write_keys(self) -> None:
@@ -268,7 +269,8 @@ class KubeApiServer:
         }
         _write(self.admin_kubeconfig, yaml.safe_dump(self._kubeconfig("admin", section)).encode())
 
-    def _admin_client(self) -> httpx.Client:
+    def new_client(self) -> httpx.Client:
+        """Return a client that asks as administrator."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
         context.load_cert_chain(self._folder / "admin.crt", self._folder / "admin.key")
         return httpx.Client(

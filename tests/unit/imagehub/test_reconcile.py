@@ -157,7 +157,7 @@ def test_labels_follow_the_name_and_the_keywords() -> None:
             "spec": {"name": "team/app:v1", "detail": {"keywords": ["New"]}},
         }
     )
-    assert image.desired_labels(found) == {
+    assert found.relabel == {
         "repository.imagehub.sealos.io": "app",
         "tag.imagehub.sealos.io": "v1",
         "keyword.imagehub.sealos.io/New": "",
