@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sealoshub import __version__
 from sealoshub.cli import output
+from sealoshub.cli.ending import Ending
 from sealoshub.errors import SealosHubError, UsageError
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def main() -> None:
 def _leave(code: int) -> NoReturn:
     """End the process without freeing every object first, which takes 10 ms."""
     atexit._run_exitfuncs()  # noqa: SLF001  # what the interpreter calls itself
-    with contextlib.suppress(
-        OSError, ValueError, AttributeError
-    ):  # it is closed, or was never open
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or never open
         sys.stderr.flush()
     os._exit(code)
 
@@ -81,16 +80,19 @@ def boundary(run: Callable[[], object], arguments: Sequence[str]) -> int:
         run: Returns an exit code, or anything else for success.
         arguments: The command line, to know how an error is to be printed.
     """
+    ending = Ending()
     try:
-        code = run()
-        sys.stdout.flush()
+        with ending:
+            code = run()
+            sys.stdout.flush()
     except BrokenPipeError:
         _close_stdout()
         return 1
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001  # the boundary: nothing passes
-        return _fail(_known(exc), arguments)
+        # Whatever has failed since a signal came is a consequence: the terminal may be gone.
+        return _fail(ending.error or _known(exc), arguments)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C
-        return _fail(InterruptedByUserError("interrupted"), arguments)
+        return _fail(ending.error or InterruptedByUserError("interrupted"), arguments)
     return code if isinstance(code, int) and not isinstance(code, bool) else 0
 
 
@@ -131,7 +133,8 @@ def _fail(error: SealosHubError, arguments: Sequence[str]) -> int:
             output.print_line(output.error_envelope(asked_command(arguments), error))
         except BrokenPipeError:
             _close_stdout()
-    output.show_error(error.message, error.hint)
+    with contextlib.suppress(OSError):  # the terminal is gone
+        output.show_error(error.message, error.hint)
     if os.environ.get("SEALOSHUB_DEBUG") == "1":
         import traceback  # noqa: PLC0415  # 5 ms
 
