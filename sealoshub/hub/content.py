@@ -128,6 +128,7 @@ class RegistryContent:
         """Return the digests of the manifests that an index lists; none for an image.
 
         Raises:
+            NotFoundError: It is not there.
             SealosHubError: Not now.
         """
         return self._listed(path, digest)

@@ -10,7 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.errors import InvalidInputError, SealosHubError
+from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
 from sealoshub.registry.image import MAX_MANIFEST
 
@@ -82,11 +82,12 @@ def listed(client: Client, name: str, digest: str) -> tuple[str, ...]:
     """Return the digests of the manifests that the index *digest* lists; none for an image.
 
     Raises:
+        NotFoundError: It is not there.
         SealosHubError: Not now.
     """
     found = _manifest(client, name, digest, (f"repository:{name}:pull",))
     if found is None:
-        return ()
+        raise NotFoundError(f"{client.host} has no {name}@{digest}")
     try:
         entries = json.loads(found[1]).get("manifests") or []
         return tuple(Digest.parse(str(entry["digest"])).text for entry in entries)

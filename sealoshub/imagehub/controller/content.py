@@ -12,27 +12,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from sys import intern
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import kinds, repository
+from sealoshub.imagehub.controller import kinds, record, repository, tagrules
 from sealoshub.imagehub.controller.held import NONE, Held, presence, says
 from sealoshub.imagehub.controller.world import remove
 from sealoshub.imagehub.image import image_from
 from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sealoshub.imagehub.controller.kinds import Picture
     from sealoshub.imagehub.controller.world import World
     from sealoshub.kube import Object
 
+    Describe = Callable[[str], "Facts | None"]  # by digest; asks for each of them once
+
 # Whose facts are those of a push: ours, and those of `sealoshub push` (cli/describe.py).
-_FACTUAL: Final = frozenset({kinds.FIELD_MANAGER, "sealoshub-push"})
+_OURS: Final = frozenset({kinds.FIELD_MANAGER})
+_FACTUAL: Final = _OURS | {"sealoshub-push"}
 
 _log = logging.getLogger("sealoshub.controller")
 
@@ -78,6 +82,18 @@ class Registry(Protocol):
     def delete(self, path: str) -> None:
         """Delete every tag and manifest of `org/repo`."""
 
+    def point(self, path: str, tag: str, digest: str) -> bool:
+        """Let a tag name a manifest again; False if it is not there any more."""
+
+    def remove(self, path: str, tag: str) -> bool:
+        """Take a tag away; False if this registry only deletes whole manifests."""
+
+    def remove_manifest(self, path: str, digest: str) -> None:
+        """Delete a manifest and every tag that names it."""
+
+    def listed(self, path: str, digest: str) -> Sequence[str]:
+        """Return the digests that an index lists; none for an image. NotFoundError without it."""
+
 
 def reconcile(world: World, registry: Registry, path: str) -> Iterator[tuple[str, str]]:
     """Ask the registry for *path* and make its Images true; yield the keys that it concerns.
@@ -100,7 +116,7 @@ def _reconcile(
     world: World, registry: Registry, path: str, *, everything: bool
 ) -> Iterator[tuple[str, str]]:
     try:
-        organization = world.organizations.get(names.split_repository(path).organization)
+        organization = _living(world, path)
     except InvalidInputError:
         return  # no name of a repository of a hub
     # Read before the registry is asked: what is noted later is looked at later.
@@ -109,27 +125,68 @@ def _reconcile(
     before = world.held.get(path)
     tags = None if everything else _changed_tags(before, notes, images)
     held = _ask(registry, path, images, tags, before)
-    if held.tags or images:
-        world.held[path] = held
-    else:
-        world.held.pop(path, None)
     asked = held.tags.keys() | images.keys() if tags is None else tags
+    creators = {kinds.target_of(note): kinds.actor_of(note) for note in notes}
+    # Before anything is remembered of what the registry holds.
+    ruled, expired = tagrules.enforce(world, registry, path, held.tags, asked, images, creators)
+    asked = asked | expired
+    held = replace(held, tags=ruled)
+    describe: Describe = cache(partial(registry.describe, path))
+    if organization is not None:
+        held = replace(held, sizes=_sizes(describe, held, asked, images, before))
+    world.remember(path, held if held.tags or images else None)
     written: set[str] = set()
-    if organization is not None and "deletionTimestamp" not in organization["metadata"]:
-        creators = {kinds.target_of(note): kinds.actor_of(note) for note in notes}
+    if organization is not None:
         for tag in sorted(asked & held.tags.keys()):
             new = _New(f"{path}:{tag}", held.tags[tag], creators.get(tag, ""))
-            if _keep(world, registry, organization, new, images.get(tag, [])):
+            if _keep(world, describe, organization, new, images.get(tag, [])):
                 written.add(tag)
     yield ("Repository", path)
     for image in (image for tag in asked for image in images.get(tag, ())):
         if image.tag not in held.tags:
-            _forget(world, image)
+            # What a rule deletes it deletes for good, whichever client pushed it.
+            _forget(world, image, _FACTUAL if image.tag in expired else _OURS)
         # What was written comes back as a change of its own.
-        if image.tag not in written and not says(image, presence(image, held)):
+        if image.tag not in written and not _is_right(image, held):
             yield ("Image", image.object_name)
     for note in notes:
         _remove_note(world, note)
+
+
+def _is_right(image: Picture, held: Held) -> bool:
+    return says(image, presence(image, held)) and record.is_right(image, held)
+
+
+def _sizes(
+    describe: Describe,
+    held: Held,
+    asked: Iterable[str],
+    images: Mapping[str, Sequence[Picture]],
+    before: Held | None,
+) -> dict[str, int]:
+    """Return the bytes of what tags name, as far as their Images do not remember them."""
+    sizes: dict[str, int] = {}
+    for tag in held.tags.keys() & asked:
+        digest = held.tags[tag]
+        was = record.recorded(images.get(tag, ()))
+        if was is not None and was.digest == digest and was.size is not None:
+            continue
+        if digest not in sizes and (facts := describe(digest)) is not None:
+            sizes[digest] = facts.size
+    if before is not None and before.sizes:
+        still = set(held.tags.values())
+        sizes |= {at: size for at, size in before.sizes.items() if at in still}
+    return sizes
+
+
+def _living(world: World, path: str) -> Object | None:
+    """Return the organisation of *path*; None without one, and for one that is being deleted.
+
+    Raises:
+        InvalidInputError: It is no name of a repository.
+    """
+    found = world.organizations.get(names.split_repository(path).organization)
+    return None if found is None or "deletionTimestamp" in found["metadata"] else found
 
 
 def _by_tag(images: Iterable[Picture]) -> dict[str, list[Picture]]:
@@ -205,14 +262,14 @@ class _New:
 
 
 def _keep(
-    world: World, registry: Registry, organization: Object, new: _New, same: Sequence[Picture]
+    world: World, describe: Describe, organization: Object, new: _New, same: Sequence[Picture]
 ) -> bool:
     """Make the Image of one tag say what the tag names; tell whether it did not."""
     known = same[-1] if same else None
     if known is not None and known.digest == new.digest:
         return False
     path = new.name.partition(":")[0]
-    facts = registry.describe(path, new.digest)
+    facts = describe(new.digest)
     if facts is None:
         return False  # gone again
     manifest = image_from(
@@ -264,16 +321,16 @@ def _update(world: World, manifest: Object) -> bool:
     return True
 
 
-def _forget(world: World, image: Picture) -> None:
-    """Remove an Image whose tag is gone, if nobody but the controller has said anything in it."""
+def _forget(world: World, image: Picture, managers: frozenset[str]) -> None:
+    """Remove an Image whose tag is gone, if nobody but *managers* has said anything in it."""
     with contextlib.suppress(NotFoundError):
         current = world.cluster.get("Image", image.object_name)
-        managers = {
+        found = {
             entry.get("manager")
             for entry in current["metadata"].get("managedFields") or ()
             if "f:spec" in (entry.get("fieldsV1") or {})
         }
-        if managers == {kinds.FIELD_MANAGER}:
+        if found and found <= managers:
             remove(world.cluster, current)
 
 

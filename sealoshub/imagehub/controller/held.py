@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,10 +24,12 @@ class Held:
         tags: The digest that each tag names.
         others: Of Images whose tag names something else, or is gone: whether the registry has
             their digest.
+        sizes: Bytes of the digests whose Images do not remember it yet.
     """
 
     tags: Mapping[str, str]
     others: Mapping[str, bool]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def has(self, image: Picture) -> bool | None:
         """Tell whether the registry has *image*; None if that was not asked."""

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import NotFoundError
-from sealoshub.imagehub.controller import held
+from sealoshub.imagehub.controller import held, record
 from sealoshub.imagehub.controller.conditions import condition, status_patch
 from sealoshub.imagehub.controller.world import write_status
 
@@ -70,5 +70,6 @@ def reconcile(world: World, name: str) -> None:
     }
     present = held.presence(image, world.held.get(image.path))
     found = [ready] if present is None else [ready, present]
-    patch = status_patch(obj, {}, found, world.moment())
+    tag = record.desired(image, world.held.get(image.path), world.moment())
+    patch = status_patch(obj, {"tag": tag}, found, world.moment())
     write_status(world.cluster, obj, patch, world.images)

@@ -54,6 +54,7 @@ class Picture:
         generation: `metadata.generation`.
         said: The status, as values without their names.
         deleting: Whether it is on its way out.
+        seen: Digest, size and time of `status.tag`; None without it.
     """
 
     object_name: str
@@ -67,6 +68,7 @@ class Picture:
     generation: int | None
     said: tuple[tuple[object, ...], ...]
     deleting: bool
+    seen: tuple[str, int | None, str] | None = None
 
     @property
     def spec_name(self) -> str:
@@ -75,11 +77,13 @@ class Picture:
 
     @property
     def status(self) -> dict[str, Any]:
-        """The status of the resource: its conditions."""
+        """The status of the resource: its conditions, and what its tag names."""
         if not self.said:
             return {}
         (observed,), *conditions = self.said
+        tag = {} if self.seen is None else {"tag": _tag_status(self.seen)}
         return {
+            **tag,
             "observedGeneration": observed,
             "conditions": [
                 {
@@ -120,6 +124,7 @@ def picture(obj: Object) -> Picture:
         generation=meta.get("generation"),
         said=_said(obj.get("status") or {}),
         deleting="deletionTimestamp" in meta,
+        seen=_seen((obj.get("status") or {}).get("tag")),
     )
 
 
@@ -150,6 +155,20 @@ def _said(status: Mapping[str, Any]) -> tuple[tuple[object, ...], ...]:
         for item in values
     ]
     return ((status.get("observedGeneration"),), *shared)
+
+
+def _seen(tag: object) -> tuple[str, int | None, str] | None:
+    """Return `status.tag` as values without their names."""
+    if not isinstance(tag, dict) or not tag.get("digest"):
+        return None
+    size = tag.get("size")
+    since = intern(str(tag.get("since") or ""))
+    return intern(str(tag["digest"])), size if isinstance(size, int) else None, since
+
+
+def _tag_status(seen: tuple[str, int | None, str]) -> dict[str, Any]:
+    digest, size, since = seen
+    return {"digest": digest, "since": since} | ({} if size is None else {"size": size})
 
 
 def whole(obj: Object) -> Object:

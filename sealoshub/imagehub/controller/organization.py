@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
 from sealoshub.imagehub import names, subjects
-from sealoshub.imagehub.controller import kinds
+from sealoshub.imagehub.controller import kinds, quota
 from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
 from sealoshub.imagehub.controller.world import make_true, remove, write_status
 from sealoshub.kube import ConflictError
@@ -108,13 +108,17 @@ def _write(
 ) -> None:
     name = str(organization["metadata"]["name"])
     paths = sorted(filter(None, map(kinds.spec_path, world.repositories.find(name))))
+    used = quota.usage(world, paths)
     wanted = {
         "name": name,
         "namespace": names.organization_namespace(name),
         "repos": paths[:MAX_LISTED],
         "repoCount": len(paths),
+        "usage": quota.status(used),
     }
     found = [ready]
+    if within := quota.within(organization, used):
+        found.append(within)
     if roster is not None:
         found.append(
             condition(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.imagehub import names, subjects
-from sealoshub.imagehub.controller import kinds
+from sealoshub.imagehub.controller import kinds, tagrules
 from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
 from sealoshub.imagehub.controller.world import make_true, write_status
 from sealoshub.kube import ConflictError
@@ -133,6 +133,7 @@ def _write(
             reason="Refused" if roster.refused else "AllValid",
             message="; ".join(roster.refused)[:4096],
         ),
+        *tagrules.conditions(world, repository, path),
     ]
     patch = status_patch(repository, wanted, conditions, world.moment())
     write_status(world.cluster, repository, patch, world.repositories)

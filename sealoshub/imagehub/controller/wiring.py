@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sealoshub.imagehub.controller import kinds
+from sealoshub.imagehub.controller import kinds, tagrules
 from sealoshub.imagehub.controller.queue import KeyQueue
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ def connect(world: World, queue: Queue, looks: KeyQueue[str]) -> None:
 
     world.organizations.on_change(partial(_organization, world, lane(world.organizations)))
     world.repositories.on_change(partial(_repository, world, lane(world.repositories)))
-    world.images.on_change(partial(_image, world, lane(world.images)))
+    world.images.on_change(partial(_image, lane(world.images)))
     for informer in (world.namespaces, world.roles, world.bindings):
         informer.on_change(partial(_owned, world, lane(informer)))
     world.images.on_change(partial(_look, world, looks))
     world.notes.on_change(partial(_noted, world, looks))
+    world.repositories.on_change(partial(_ruled, world, looks))
     world.logins.on_change(lambda obj: queue.add(("Login", str(obj["metadata"]["name"]))))
     world.datapacks.on_change(lambda obj: queue.add(("DataPack", str(obj["metadata"]["name"]))))
 
@@ -93,6 +94,14 @@ def _noted(world: World, looks: KeyQueue[str], note: Object) -> None:
         looks.add(path)
 
 
+def _ruled(world: World, looks: KeyQueue[str], obj: Object) -> None:
+    # Rules for tags bite as soon as they are written.
+    path = kinds.spec_path(obj)
+    is_there = world.registry is not None and world.repository(path) is not None
+    if is_there and tagrules.is_new(obj):
+        looks.add(path)
+
+
 def _organization(world: World, add: Add, obj: Object) -> None:
     name = str(obj["metadata"]["name"])
     add(("Organization", name))
@@ -109,11 +118,11 @@ def _repository(world: World, add: Add, obj: Object) -> None:
             add(("Image", picture.object_name))
 
 
-def _image(world: World, add: Add, picture: kinds.Picture) -> None:
+def _image(add: Add, picture: kinds.Picture) -> None:
     add(("Image", picture.object_name))
     _add_path(add, picture.path)
-    if world.images.get(picture.object_name) is None:
-        # An organisation that is being deleted waits for its last image.
+    if picture.path:
+        # Which holds more or less now; one that is being deleted waits for its last image.
         add(("Organization", picture.path.partition("/")[0]))
 
 

@@ -43,6 +43,8 @@ class World:
     registry: Registry | None = None
     # What the registry was seen to hold, by org/repo; a copy like the others, made by asking.
     held: dict[str, Held] = field(default_factory=dict)
+    # What came of the rules for the tags of `org/repo`, by the type of the condition that says so.
+    findings: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     # What is to be asked about all of: `org/repo`.
     swept: set[str] = field(default_factory=set)
 
@@ -68,6 +70,13 @@ class World:
         """Return the Repository of *path*, and nothing that only pretends to be it."""
         found = self.repositories.get(names.object_name(path))
         return found if found is not None and kinds.spec_path(found) == path else None
+
+    def remember(self, path: str, held: Held | None) -> None:
+        """Keep what the registry holds of *path*; None if there is nothing to keep."""
+        if held is None:
+            self.held.pop(path, None)
+        else:
+            self.held[path] = held
 
     def asks_about(self, image: kinds.Picture) -> bool:
         """Tell whether the registry has yet to be asked whether it has *image*."""

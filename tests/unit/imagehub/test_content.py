@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sealoshub.authserver.events import Change, lease_name
-from sealoshub.errors import NotFoundError, UnavailableError
+from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
 from sealoshub.imagehub import names
 from sealoshub.imagehub.controller.held import Held, presence
 from sealoshub.imagehub.controller.kinds import picture
@@ -51,6 +51,8 @@ class FakeContent:
     untagged: set[str] = field(default_factory=set)
     is_down: bool = False
     keeps: bool = False  # it does not delete
+    untags: bool = True  # a tag goes alone
+    indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)  # `org/repo` of tags, or `org/repo:target`
 
     def repositories(self) -> list[str]:
@@ -78,6 +80,35 @@ class FakeContent:
         if self.keeps:
             raise UnavailableError("it does not delete")
         self._up().pop(path, None)
+
+    def point(self, path: str, tag: str, digest: str) -> bool:
+        """Let a tag name what is there."""
+        tags = self._up().get(path, {})
+        if digest not in {*tags.values(), *self.untagged}:
+            return False
+        self.untagged.add(tags[tag])
+        tags[tag] = digest
+        return True
+
+    def remove(self, path: str, tag: str) -> bool:
+        """Take a tag away, where that is possible."""
+        if self.untags and (digest := self._up()[path].pop(tag, None)):
+            self.untagged.add(digest)
+        return self.untags
+
+    def remove_manifest(self, path: str, digest: str) -> None:
+        """Delete a manifest and its tags."""
+        if self.keeps:
+            raise SealosHubError("it does not delete")
+        tags = self._up()[path]
+        self.tagged[path] = {tag: found for tag, found in tags.items() if found != digest}
+        self.untagged.discard(digest)
+
+    def listed(self, path: str, digest: str) -> tuple[str, ...]:
+        """Return what an index lists."""
+        if self.digest_of(path, digest) is None:
+            raise NotFoundError(digest)
+        return self.indexes.get(digest, ())
 
     def _up(self) -> dict[str, dict[str, str]]:
         if self.is_down:

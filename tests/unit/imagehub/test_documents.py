@@ -141,7 +141,7 @@ def test_every_fault_of_every_document_is_named_with_its_line() -> None:
         "f.yaml:3: metadata.name: must be team, because spec.name is team; or leave it away",
         (
             "f.yaml:6: spec.colour: there is no such field; there are creator, defaultVisibility,"
-            " displayName, manager, members, name"
+            " displayName, manager, members, name, quota"
         ),
         "f.yaml:8: spec.members[0].role: must be one of viewer, developer, maintainer, owner",
         "f.yaml:9: spec.members[1]: a ServiceAccount needs a namespace, and nothing else has one",

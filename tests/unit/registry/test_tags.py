@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealoshub.errors import DeniedError, SealosHubError
+from sealoshub.errors import DeniedError, NotFoundError, SealosHubError
 from sealoshub.reference import Digest, MediaType, Reference
 from sealoshub.registry import tags
 from sealoshub.registry.push import push
@@ -95,14 +95,15 @@ def test_without_the_right(registry: FakeRegistry, connect: ClientMaker) -> None
 
 
 def test_what_an_index_lists(registry: FakeRegistry, connect: ClientMaker, tmp_path: Path) -> None:
-    """The manifests of an index; none of an image, of nonsense and of what is not there."""
+    """The manifests of an index; none of an image and of nonsense. What is missing lists nothing."""
     digest = pushed(registry, connect, tmp_path / "image", "linux/amd64", "linux/arm64")
     client = connect(registry.host)
     children = tags.listed(client, NAME, digest)
     assert len(children) == 2
     assert set(children) < set(registry.manifests[NAME])
     assert tags.listed(client, NAME, children[0]) == ()
-    assert tags.listed(client, NAME, "sha256:" + "0" * 64) == ()
+    with pytest.raises(NotFoundError):
+        tags.listed(client, NAME, "sha256:" + "0" * 64)
     stored = registry.manifests[NAME]
     for content in (b"[]", b"no", b'{"manifests": [1]}', b'{"manifests": [{"digest": "x"}]}'):
         odd = Digest.of(content).text
