@@ -19,6 +19,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+class EndedError(KeyboardInterrupt):
+    """A signal asks the program to end: whatever gives way to Ctrl-C gives way to this."""
+
+
 class SealosHubError(Exception):
     """A failure with a sentence for the user and, where there is one, the next step.
 

@@ -23,6 +23,8 @@ LONGEST_BAR: Final = 40  # columns; a longer one says no more
 SHORTEST_BAR: Final = 8  # columns; a shorter one says nothing
 GAPS: Final = 2  # between the three
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Bars:
     """One bar for each thing that is under way, and one for all together, on standard error.
@@ -98,15 +100,19 @@ class Bars:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait: rich counts itself as started before it is, and then cannot stop.
+    """Let Ctrl-C and the like wait: rich counts itself as started too early, and cannot stop then.
 
     Not by a signal mask, which holds for one thread: another one would take the signal.
     """
     waiting: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number))
+    before = {
+        number: signal.signal(number, lambda number, _frame: waiting.append(number))
+        for number in _ENDING
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if waiting:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(waiting[0])

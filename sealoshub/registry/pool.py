@@ -7,10 +7,21 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from sealoshub.errors import EndedError
 from sealoshub.registry.feed import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+class Stop(threading.Event):
+    """Set when the work is not wanted any more.
+
+    Attributes:
+        leaves: What was begun stays as it is, for the next process.
+    """
+
+    leaves = False
 
 
 class _HasSize(Protocol):
@@ -24,6 +35,7 @@ Sized = TypeVar("Sized", bound=_HasSize)
 
 JOBS: Final = 6  # what skopeo and podman use; more only helps with many tiny blobs
 GRACE: Final = 5.0  # seconds; what it takes to take back what was begun at a registry
+BRIEF: Final = 1.0  # seconds; what it takes to stop
 
 
 def run_all(
@@ -41,12 +53,12 @@ def run_all(
         work: Does one; told by its second argument when it is not wanted any more.
         jobs: How many threads, at least one.
         name: Of the threads.
-        grace: Seconds that all of them together get to end after Ctrl-C.
+        grace: Seconds that all of them together get to end after Ctrl-C; less after a signal.
 
     Raises:
         BaseException: What failed first; the others were stopped.
     """
-    stop = threading.Event()
+    stop = Stop()
     queue = deque(items)
     errors: list[BaseException] = []
     # Daemons: a thread that hangs in the network must not keep the program after Ctrl-C.
@@ -61,7 +73,10 @@ def run_all(
             thread.start()
         for thread in threads:
             thread.join()
-    except BaseException:  # Ctrl-C
+    except BaseException as exc:  # Ctrl-C
+        if isinstance(exc, EndedError):
+            # Whoever sends SIGTERM does not wait for long, and nothing has to be taken back.
+            stop.leaves, grace = True, min(grace, BRIEF)
         stop.set()
         for thread in threads:
             with contextlib.suppress(RuntimeError):  # it was not started

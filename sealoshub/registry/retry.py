@@ -80,6 +80,8 @@ class Retry(Value):
                 delay = self.delay(attempt, exc.retry_after)
                 if self.clock() + delay > deadline:
                     raise
+                if stop is not None and stop.is_set():
+                    raise
                 self.on_note(f"{exc.message}; trying again in {delay:.1f} s")
                 self._wait(delay, stop)
                 if stop is not None and stop.is_set():

@@ -15,6 +15,7 @@ from sealoshub.registry import realm, upload
 from sealoshub.registry.chunks import ChunkLimit
 from sealoshub.registry.failure import TransientError
 from sealoshub.registry.feed import Feed, StoppedError
+from sealoshub.registry.pool import Stop
 from sealoshub.registry.presence import Presence
 from sealoshub.registry.push_events import BlobState
 from sealoshub.registry.upload import OffsetError, Session, SessionLostError, TooLargeError
@@ -130,7 +131,9 @@ class BlobTransfer:
             self._set_session(None)
         except BaseException:
             # If it could not even be told, the next process may go on from here.
-            if self._session is None or upload.cancel(self.repository, self._session):
+            if not self._is_left() and (
+                self._session is None or upload.cancel(self.repository, self._session)
+            ):
                 self._set_session(None)
             raise
         finally:
@@ -138,6 +141,10 @@ class BlobTransfer:
             self._release()
         self.report(state, self.blob.size)
         return state
+
+    def _is_left(self) -> bool:
+        """Tell whether the program ends by a signal, and its uploads are for the next one."""
+        return isinstance(self._stop, Stop) and self._stop.leaves
 
     def _attempt(self) -> BlobState:
         self._feed.check_stop()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 60.0  # for what takes one
 MIB: Final = 1024 * 1024
 HELD: Final = 3 * MIB + 7  # bytes of a blob that arrive before it is interrupted
-INTERRUPTED: Final = 130
+ENDED: Final = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}
 DONE, NOT_LOGGED_IN, DENIED = 0, 3, 4
 
 
@@ -132,7 +132,8 @@ def pulling(person: Person, *words: str | Path) -> Iterator[subprocess.Popen[byt
 
 
 @pytest.mark.parametrize(
-    ("signal_", "kind"), [(signal.SIGKILL, "oci"), (signal.SIGINT, "oci-archive")]
+    ("signal_", "kind"),
+    [(signal.SIGKILL, "oci"), (signal.SIGINT, "oci-archive"), (signal.SIGTERM, "oci")],
 )
 def test_interrupted(  # noqa: PLR0913, PLR0917  # fixtures and a table
     open_registry: RegistryServer,
@@ -142,7 +143,7 @@ def test_interrupted(  # noqa: PLR0913, PLR0917  # fixtures and a table
     signal_: signal.Signals,
     kind: str,
 ) -> None:
-    """After `kill -9` and after Ctrl-C the next pull fetches what is missing and nothing else."""
+    """After `kill -9`, Ctrl-C SIGTERM: the next pull fetches what is missing, no more."""
     image = oci_layout(tmp_path / "image", layer_bytes=6 * MIB)
     push(puller, image.path, f"{open_registry.host}/pulls/{unique}:v1")
     name, size = large_blob(image)
@@ -162,7 +163,7 @@ def test_interrupted(  # noqa: PLR0913, PLR0917  # fixtures and a table
             )
             os.kill(process.pid, signal_)
             code = process.wait(SECONDS)
-        assert code == (INTERRUPTED if signal_ is signal.SIGINT else -signal.SIGKILL)
+        assert code == ENDED[signal_]
         assert not (target / "index.json").exists()
         assert not target.is_file()
         rest = {blob for blob in image.blobs if not blob.endswith(name)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -261,6 +262,30 @@ def test_killed(bench: Bench) -> None:
         (entry,) = uploads(pusher).glob("*.json")
         assert "?" not in entry.read_text()
         assert [path.stat().st_mode & 0o777 for path in (entry, uploads(pusher))] == [0o600, 0o700]
+        done = pusher.run("sealoshub", *command(reference, bench.image), expect=0)
+        assert_cost(faults.KILLED, proxy, bench.image, new=bench.new)
+    assert_clean(pusher, done.stdout, done.stderr)
+    assert_complete(pusher, bench.stored, bench.image, bench.folder / "pulled")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ended_by_a_signal(bench: Bench, number: signal.Signals) -> None:
+    """SIGTERM and SIGHUP end with a line and a code; the next push goes on as after `kill -9`."""
+    pusher = bench.pusher
+    with CuttingProxy(bench.server.host) as proxy:
+        reference = bench.through(proxy)
+        rule = hold()
+        proxy.rules.append(rule)
+        with Pushing(pusher, reference, bench.image) as push:
+            assert rule.held.wait(SECONDS)
+            wait_for_small_blobs(proxy, bench.image)
+            push.process.send_signal(number)
+            _, said = push.process.communicate(timeout=SECONDS)
+        assert push.process.returncode == 128 + number
+        assert said.splitlines()[-1].startswith(f"error: ended by {number.name}")
+        assert "Traceback" not in said
+        assert rule.ended.wait(SECONDS)
+        assert len(list(uploads(pusher).glob("*.json"))) == 1
         done = pusher.run("sealoshub", *command(reference, bench.image), expect=0)
         assert_cost(faults.KILLED, proxy, bench.image, new=bench.new)
     assert_clean(pusher, done.stdout, done.stderr)

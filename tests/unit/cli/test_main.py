@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +37,7 @@ HEAVY = (
 OURS = (
     "sealoshub sealoshub.errors sealoshub.cli sealoshub.cli.main sealoshub.cli.output "
     "sealoshub.cli.tree sealoshub.cli.group sealoshub.cli.commands sealoshub.value "
-    "sealoshub.pattern"
+    "sealoshub.pattern sealoshub.cli.ending"
 )
 
 
@@ -224,6 +227,83 @@ def test_interrupted(capsys: pytest.CaptureFixture[str], error: BaseException) -
     assert main.boundary(lambda: 130, []) == 130
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGTERM, 143, "TERMINATED"), (signal.SIGHUP, 129, "HANGUP")],
+)
+def test_ended_by_a_signal(
+    capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int, word: str
+) -> None:
+    """SIGTERM and SIGHUP clear up as Ctrl-C does, once, and end with a code and a line."""
+    done: list[str] = []
+
+    def run() -> None:
+        try:
+            signal.raise_signal(number)
+            done.append("went on")
+        finally:
+            signal.raise_signal(number)  # whoever is impatient does not disturb the clearing up
+            done.append("cleared up")
+
+    assert main.boundary(run, ["push", "-ojson"]) == code
+    said = capsys.readouterr()
+    assert done == ["cleared up"]
+    assert said.err.startswith(f"error: ended by {number.name}")
+    assert said.err.count("\n") == 1
+    assert json.loads(said.out)["errors"][0]["code"] == word
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_a_terminal_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What fails after a signal, because nobody reads any more, is no defect."""
+
+    def run() -> None:
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            raise OSError(errno.EIO, "the terminal")
+
+    def gone(_message: str, _hint: str | None) -> None:
+        raise OSError(errno.EIO, "the terminal")
+
+    monkeypatch.setattr("sealoshub.cli.output.show_error", gone)
+    assert main.boundary(run, []) == 129
+    assert capsys.readouterr().err == ""
+
+
+def test_signals_that_are_not_ours() -> None:
+    """A signal that is ignored (`nohup`) or taken by a command stays so."""
+
+    def taken(*_: object) -> None:
+        """Do nothing."""
+
+    def take() -> None:
+        signal.signal(signal.SIGHUP, taken)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main.boundary(lambda: signal.raise_signal(signal.SIGHUP), []) == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert main.boundary(take, []) == 0
+        assert signal.getsignal(signal.SIGHUP) == taken
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_typer_s_word_for_a_signal() -> None:
+    """Typer makes 130 of everything that is like Ctrl-C; the code is still that of the signal."""
+
+    def run() -> int:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        return 130
+
+    assert main.boundary(run, []) == 143
+
+
 def test_a_reader_that_goes_away() -> None:
     """A closed pipe behind us is no error message."""
     done = subprocess.run(
@@ -289,7 +369,7 @@ def test_exit_codes_are_documented() -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, SealosHubError)
     ]
-    assert documented == {0, 130} | {kind.exit_code for kind in kinds}
+    assert documented == {0, 129, 130, 143} | {kind.exit_code for kind in kinds}
     for kind in kinds:
         assert f"`{kind.code}`" in text, kind
 
