@@ -378,12 +378,12 @@ _sealoshub() {
         "sealoshub explain") words="pull push delete --as --as-group --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub doctor") words="--kubeconfig -k --context --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub") words="up down status auth-server controller manifests secrets migrate gc revoke user keys plugin --help -h" ;;
-        "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub hub up") words="--data --foreground --kubeconfig --context --user --registry-binary --listen --hostname --registry-port --auth-port --api-port --cert --key --private-names --public-names --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub down") words="--data --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub status") words="--data --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub auth-server") words="--config --workers --help -h" ;;
         "sealoshub hub controller") words="--kubeconfig --health-port --health-host --leader-election --no-leader-election --registry --registry-token --registry-ca --registry-plain-http --help -h" ;;
-        "sealoshub hub manifests") words="--overlay --host --image --monitor --help -h" ;;
+        "sealoshub hub manifests") words="--overlay --host --image --monitor --private-names --help -h" ;;
         "sealoshub hub secrets") words="--keys --help -h" ;;
         "sealoshub hub migrate") words="--dry-run --kubeconfig -k --context --help -h" ;;
         "sealoshub hub gc") words="--dry-run --untagged --idle --data --output -o --quiet -q --verbose -v --help -h" ;;

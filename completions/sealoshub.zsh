@@ -457,7 +457,7 @@ _sealoshub() {
       : ;;
     ("sealoshub hub up")
       commands=()
-      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--foreground:Stay attached until Ctrl-C, as services want it.' '--kubeconfig:Use this cluster instead of the embedded API.' '--context:Context of that kubeconfig.' '--user:First user of the embedded API.' '--registry-binary:The registry program to run.' '--listen:Address to bind. Default: localhost.' '--hostname:Name of the hub when not on localhost.' '--registry-port:Default: 5000; 0 takes a free one.' '--auth-port:Of the token server. Default: 5001.' '--api-port:Of the embedded API. Default: 5002.' '--cert:TLS certificate (PEM) of the hub.' '--key:Its key (PEM).' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--data:The hub'\''s folder. Default: $XDG_DATA_HOME/sealoshub/hub.' '--foreground:Stay attached until Ctrl-C, as services want it.' '--kubeconfig:Use this cluster instead of the embedded API.' '--context:Context of that kubeconfig.' '--user:First user of the embedded API.' '--registry-binary:The registry program to run.' '--listen:Address to bind. Default: localhost.' '--hostname:Name of the hub when not on localhost.' '--registry-port:Default: 5000; 0 takes a free one.' '--auth-port:Of the token server. Default: 5001.' '--api-port:Of the embedded API. Default: 5002.' '--cert:TLS certificate (PEM) of the hub.' '--key:Its key (PEM).' '--private-names:Whether only administrators list what there is. Default: as it was; public.' '--public-names:Whether only administrators list what there is. Default: as it was; public.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub down")
       commands=()
@@ -477,7 +477,7 @@ _sealoshub() {
       : ;;
     ("sealoshub hub manifests")
       commands=()
-      options=('--overlay:A whole hub, with the registry'\''s content on a volume or in S3.' '--host:Host name of the hub. With --overlay.' '--image:Image of sealoshub. With --overlay.' '--monitor:With a Prometheus ServiceMonitor. With --overlay.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--overlay:A whole hub, with the registry'\''s content on a volume or in S3.' '--host:Host name of the hub. With --overlay.' '--image:Image of sealoshub. With --overlay.' '--monitor:With a Prometheus ServiceMonitor. With --overlay.' '--private-names:Let nobody but administrators list what there is.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub secrets")
       commands=()

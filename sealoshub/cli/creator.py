@@ -39,7 +39,7 @@ def filler(cluster: Cluster) -> Callable[[Object], Object]:
         if "creator" in spec or not is_needed():
             return manifest
         try:
-            current = cluster.get(manifest["kind"], manifest["metadata"]["name"])
+            current = cluster.look_up(manifest["kind"], manifest["metadata"]["name"])
         except NotFoundError:
             creator: str | None = user()
         else:

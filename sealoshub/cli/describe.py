@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.cli import creator, session
-from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundError, UnavailableError
+from sealoshub.errors import (
+    AuthenticationError,
+    DeniedError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
 from sealoshub.imagehub import names as rules
 from sealoshub.imagehub.image import detail_from, image_from
 from sealoshub.registry.metadata import read_metadata
@@ -105,8 +111,8 @@ def _is_new(current: Object | None) -> bool:
 
 def _current(cluster: Cluster, manifest: Object) -> Object | None:
     try:
-        return cluster.get(KIND, manifest["metadata"]["name"])
-    except NotFoundError:
+        return cluster.look_up(KIND, manifest["metadata"]["name"])
+    except (DeniedError, NotFoundError):  # what is denied the write will say
         return None
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import columns, named, options, session
+from sealoshub.cli import columns, named, options, private_names, session
 from sealoshub.cli.output import Format, Output, clean, print_line
-from sealoshub.errors import InvalidInputError, NotFoundError
+from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
 
 if TYPE_CHECKING:
@@ -100,9 +100,13 @@ def items(cluster: Cluster, kind: str, label_selector: str | None = None) -> lis
 
     Raises:
         NotFoundError: The cluster does not know the kind.
+        DeniedError: The hub keeps its names private.
     """
     try:
         return cluster.list(kind, label_selector=label_selector)
+    except DeniedError as exc:
+        exc.hint = exc.hint or private_names.HINT
+        raise
     except NotFoundError as exc:
         raise NotFoundError(
             f"{cluster.server} does not know the kind {kind} of {names.GROUP}",
@@ -142,7 +146,10 @@ def _found(cluster: Cluster, what: What, wanted: str | Named | None) -> list[Obj
         return items(cluster, kind)
     if isinstance(wanted, str):
         try:
-            return [cluster.get(kind, wanted)]
+            return [cluster.look_up(kind, wanted)]
+        except DeniedError as exc:
+            exc.hint = exc.hint or private_names.HINT
+            raise
         except NotFoundError as exc:
             raise NotFoundError(
                 f"there is no {kind.lower()} {wanted}",
@@ -156,7 +163,10 @@ def _found(cluster: Cluster, what: What, wanted: str | Named | None) -> list[Obj
     # The label only narrows the list; an object may be older than the labels of its controller.
     selector = f"{names.ORGANIZATION_LABEL}={wanted.organization}"
     start = f"{wanted.path}:" if wanted.repository else f"{wanted.organization}/"
-    found = items(cluster, kind, selector)
+    try:
+        found = items(cluster, kind, selector)
+    except DeniedError as exc:
+        found = private_names.inside(cluster, kind, wanted, exc)
     inside = [obj for obj in found if columns.name_of(obj).startswith(start)]
     if not inside:
         # Something that is empty is told from something that is not there.
@@ -172,8 +182,8 @@ def _image(cluster: Cluster, wanted: Named) -> Object:
     except NotFoundError:
         folded = names.folded_name(str(wanted))
         try:
-            found = cluster.get("Image", folded)
-        except (NotFoundError, InvalidInputError):
+            found = cluster.look_up("Image", folded)
+        except (DeniedError, NotFoundError, InvalidInputError):
             found = {}
         if columns.name_of(found) == str(wanted):
             return found

@@ -91,6 +91,13 @@ def up(
         Path | None, typer.Option(metavar="FILE", help="TLS certificate (PEM) of the hub.")
     ] = None,
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
+    private_names: Annotated[
+        bool | None,
+        typer.Option(
+            "--private-names/--public-names",
+            help="Whether only administrators list what there is. Default: as it was; public.",
+        ),
+    ] = None,
     output: OutputOption = Format.TEXT,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -120,6 +127,7 @@ def up(
         certificate=absolute(cert),
         certificate_key=absolute(key),
         user=user,
+        private_names=private_names,
     )
     if foreground:
         control.run_foreground(paths, options, out.note, lambda state: _show_up(out, state, paths))

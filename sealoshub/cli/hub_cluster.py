@@ -33,6 +33,10 @@ def manifests(
     monitor: Annotated[
         bool, typer.Option("--monitor", help="With a Prometheus ServiceMonitor. With --overlay.")
     ] = False,
+    private_names: Annotated[
+        bool,
+        typer.Option("--private-names", help="Let nobody but administrators list what there is."),
+    ] = False,
 ) -> None:
     """Print the resources, roles and admission policies of a hub, for kubectl.
 
@@ -46,11 +50,14 @@ def manifests(
             raise UsageError("--host, --image and --monitor need --overlay")
         from sealoshub.imagehub import install  # noqa: PLC0415  # heavy
 
-        typer.echo(install.render(), nl=False)
+        typer.echo(install.render(private_names=private_names), nl=False)
         return
     from sealoshub.hub import manifests as deployed  # noqa: PLC0415  # heavy
 
-    typer.echo(deployed.render(overlay, host=host, image=image, monitor=monitor), nl=False)
+    text = deployed.render(
+        overlay, host=host, image=image, monitor=monitor, private_names=private_names
+    )
+    typer.echo(text, nl=False)
 
 
 @app.command()

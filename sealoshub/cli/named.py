@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from sealoshub.cli import private_names
 from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError
 from sealoshub.imagehub import names, subjects
 from sealoshub.imagehub.rights import Role
@@ -82,9 +83,13 @@ def get(cluster: Cluster, kind: str, spec_name: str) -> Object:
 
     Raises:
         NotFoundError: There is none; in the words of people.
+        DeniedError: The hub keeps its names private from the user.
     """
     try:
-        return cluster.get(kind, names.object_name(spec_name))
+        return cluster.look_up(kind, names.object_name(spec_name))
+    except DeniedError as exc:
+        exc.hint = exc.hint or private_names.HINT
+        raise
     except NotFoundError as exc:
         plural = {"Organization": "orgs", "Repository": "repos", "Image": "images"}[kind]
         raise NotFoundError(
@@ -113,7 +118,7 @@ def denied(exc: DeniedError, organization: Object | None) -> NoReturn:
 def denied_in(exc: DeniedError, cluster: Cluster, name: str) -> NoReturn:
     """Raise *exc* again, with the owners of the organisation *name* if it can be read."""
     try:
-        found = cluster.get("Organization", name)
+        found = cluster.look_up("Organization", name)
     except (DeniedError, NotFoundError):
         denied(exc, None)
     denied(exc, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -293,10 +294,13 @@ def delete(
     with _cluster(kubeconfig, context, out) as cluster:
         found = named.get(cluster, KIND, wanted)
         selector = f"{names.ORGANIZATION_LABEL}={wanted}"
-        repositories = len(cluster.list("Repository", label_selector=selector))
         # The label is a convenience; the controller counts by name.
-        repositories = max(repositories, int((found.get("status") or {}).get("repoCount") or 0))
-        images = len(cluster.list("Image", label_selector=selector))
+        repositories = int((found.get("status") or {}).get("repoCount") or 0)
+        images = 0
+        with contextlib.suppress(DeniedError):  # names are private: what the status says must do
+            listed = cluster.list("Repository", label_selector=selector)
+            repositories = max(repositories, len(listed))
+            images = len(cluster.list("Image", label_selector=selector))
         inside = f"{repositories} repositories and {images} images"
         if (repositories or images) and not with_repositories:
             # Asked before: an organisation whose deletion waits for its repositories never returns.
@@ -390,8 +394,12 @@ def _keep_an_owner(
 
 def _exists(cluster: Cluster, name: str, exc: ConflictError) -> None:
     """Make *exc* say whose organisation it is."""
-    found: Object = named.get(cluster, KIND, name)
     exc.message = f"there is an organization {name} already"
+    exc.hint = "Choose another name."
+    try:
+        found: Object = named.get(cluster, KIND, name)
+    except DeniedError:
+        return  # whose it is is private
     owners = ", ".join(named.owners(found)[: named.OWNERS_SHOWN])
     if owners:
         exc.hint = f"Choose another name, or ask an owner of {name} to share it: {owners}."

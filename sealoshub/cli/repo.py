@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import named, options, session
+from sealoshub.cli import named, options, private_names, session
 from sealoshub.cli.group import Group
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import DeniedError, NotFoundError
@@ -189,9 +189,16 @@ def _images(cluster: Cluster, path: str) -> list[Object]:
     """Return the images of *path*; the label only narrows the search, the name decides."""
     wanted = names.split_repository(path)
     selector = f"{names.ORGANIZATION_LABEL}={wanted.organization}"
+    try:
+        found = cluster.list("Image", label_selector=selector)
+    except DeniedError as exc:
+        try:
+            found = private_names.inside(cluster, "Image", wanted, exc)
+        except NotFoundError:
+            return []  # without a repository nothing tells of images
     return [
         image
-        for image in cluster.list("Image", label_selector=selector)
+        for image in found
         if str((image.get("spec") or {}).get("name") or "").startswith(f"{path}:")
     ]
 
@@ -224,7 +231,7 @@ def _wait_for_controller(cluster: Cluster, repository: Object) -> None:
     deadline = time.monotonic() + CONTROLLER
     while time.monotonic() < deadline:
         try:
-            current = cluster.get(KIND, str(repository["metadata"]["name"]))
+            current = cluster.look_up(KIND, str(repository["metadata"]["name"]))
         except NotFoundError:
             return
         if not (current.get("status") or {}).get("tagCount"):

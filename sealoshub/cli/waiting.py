@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sealoshub.errors import NotFoundError, UnavailableError, UsageError
+from sealoshub.errors import DeniedError, NotFoundError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,8 +48,7 @@ def until_ready(cluster: Cluster, objects: Iterable[Object], patience: float, ou
     deadline = time.monotonic() + patience
     for obj in objects:
         while True:
-            current = cluster.get(str(obj["kind"]), str(obj["metadata"]["name"]))
-            reason = unready(current)
+            reason = _reason(cluster, obj)
             if reason is None:
                 out.detail(f"{label(obj)} is ready")
                 break
@@ -71,8 +70,11 @@ def until_gone(cluster: Cluster, obj: Object, patience: float) -> None:
     meta = obj["metadata"]
     while True:
         try:
-            current = cluster.get(str(obj["kind"]), str(meta["name"]))
+            current = cluster.look_up(str(obj["kind"]), str(meta["name"]))
         except NotFoundError:
+            return
+        except DeniedError:
+            # Where names are private the owner saw it by his right, which ends with it.
             return
         if current["metadata"].get("uid") != meta.get("uid"):
             return  # it is gone, and another one has come
@@ -84,6 +86,14 @@ def until_gone(cluster: Cluster, obj: Object, patience: float) -> None:
                 hint="Wait longer, or see whether the hub's controller runs.",
             )
         time.sleep(POLL)
+
+
+def _reason(cluster: Cluster, obj: Object) -> str | None:
+    try:
+        return unready(cluster.look_up(str(obj["kind"]), str(obj["metadata"]["name"])))
+    except DeniedError as exc:
+        # Where names are private whoever made it sees it when he has his rights.
+        return f"the rights are not there yet ({exc.message})"
 
 
 def unready(obj: dict[str, Any]) -> str | None:

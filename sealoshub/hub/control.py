@@ -49,6 +49,7 @@ class UpOptions:
         certificate: PEM server certificate.
         certificate_key: Its key.
         user: Name of the first user of the embedded API.
+        private_names: Whether only administrators list what there is.
     """
 
     registry_binary: Path | None = None
@@ -62,6 +63,7 @@ class UpOptions:
     certificate: Path | None = None
     certificate_key: Path | None = None
     user: str | None = None
+    private_names: bool | None = None
 
 
 def up(paths: HubPaths, options: UpOptions, on_progress: Callable[[str], None]) -> HubState:

@@ -2,7 +2,7 @@
 
 `kubectl apply -k` does the same; this needs nothing but Python, and fills in host and image. Only
 what our own kustomizations use is understood: resources, components, and JSON patches (RFC 6902)
-of one target; a test compares the outcome with that of kustomize.
+or the deletion of one target; a test compares the outcome with that of kustomize.
 """
 
 from __future__ import annotations
@@ -32,10 +32,17 @@ STANDBYS: Final = 1  # keys that the registry knows before one of them signs
 
 _DEPLOY: Final = PurePosixPath("deploy")
 _MONITOR: Final = _DEPLOY / "components" / "servicemonitor"
+_PRIVATE_NAMES: Final = _DEPLOY / "components" / "private-names"
+_DELETE: Final = {"$patch": "delete"}  # of a strategic merge patch
 
 
 def render(
-    overlay: str, *, host: str | None = None, image: str | None = None, monitor: bool = False
+    overlay: str,
+    *,
+    host: str | None = None,
+    image: str | None = None,
+    monitor: bool = False,
+    private_names: bool = False,
 ) -> str:
     """Return everything that a hub needs in a cluster but its secrets, as one YAML stream.
 
@@ -44,6 +51,7 @@ def render(
         host: Name of the hub, for clients.
         image: Container image of sealoshub.
         monitor: With a ServiceMonitor for the Prometheus operator.
+        private_names: Without the right of every user to read the resources.
 
     Raises:
         InvalidInputError: There is no such overlay, or *host* is no host name.
@@ -59,6 +67,8 @@ def render(
     objects = build(_DEPLOY / "overlays" / overlay)
     if monitor:
         objects = _component(objects, _MONITOR)
+    if private_names:
+        objects = _component(objects, _PRIVATE_NAMES)
     filled = [_filled(obj, host or HOST, image or IMAGE) for obj in objects]
     return yaml.safe_dump_all(filled, sort_keys=False, explicit_start=True, width=100)
 
@@ -140,6 +150,11 @@ def _component(objects: Iterable[Object], folder: PurePosixPath) -> list[Object]
         found = _component(found, _join(folder, name))
     for entry in content.get("patches") or ():
         patch = _load(_join(folder, entry["path"]))[0]
+        if isinstance(patch, dict):
+            if patch.items() & _DELETE.items() != _DELETE.items():
+                raise InvalidInputError(f"{folder}: cannot render the patch {entry['path']}")
+            found = [obj for obj in found if not _is(obj, entry["target"])]
+            continue
         found = [_patched(obj, patch) if _is(obj, entry["target"]) else obj for obj in found]
     return found
 

@@ -39,6 +39,7 @@ class Settings:
         context: Context in that kubeconfig; None for its current one.
         certificate: Path of a PEM server certificate, None for one of the hub's own CA.
         certificate_key: Path of its key.
+        private_names: Whether only administrators list what there is; None: as it is.
         http_secret: Secret that the registry signs its upload state with.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     context: str | None = None
     certificate: str | None = None
     certificate_key: str | None = None
+    private_names: bool | None = None
     http_secret: str = dataclasses.field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     @property

@@ -120,7 +120,7 @@ class Supervisor:
         credential = admin_credential(paths, settings)
         cluster = stack.enter_context(Cluster.open(credential))
         self._publish("starting", "installing resources, policies and roles")
-        install.install(cluster, self._on_progress)
+        install.install(cluster, self._on_progress, private_names=settings.private_names)
         access = api_access.prepare(cluster, credential, paths)
         health = hub_settings.free_port()
         controller = Child(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from sealoshub.errors import NotFoundError, SealosHubError, UsageError
+from sealoshub.errors import DeniedError, SealosHubError, UsageError
 from sealoshub.hub import settings as hub_settings
 from sealoshub.hub.api import pki
 from sealoshub.hub.paths import write_private
@@ -92,11 +92,12 @@ def make_first_user(paths: HubPaths, settings: Settings, name: str) -> Path:
     }
     with Cluster.open(kubeconfig.credential([file], None, interactive=False)) as cluster:
         try:
-            cluster.get("Organization", name)
-        except NotFoundError:
             cluster.create(organization)
+        except ConflictError as exc:
+            if exc.reason != "AlreadyExists":
+                raise
         deadline = time.monotonic() + ORGANIZATION_SECONDS
-        while not _is_ready(cluster.get("Organization", name)):
+        while not _is_ready(cluster, name):
             if time.monotonic() > deadline:
                 raise SealosHubError(f"the controller does not make the organisation {name} ready")
             time.sleep(0.05)
@@ -199,7 +200,10 @@ def _token_kubeconfig(
     write_private(file, yaml.safe_dump(content))
 
 
-def _is_ready(organization: dict[str, object]) -> bool:
-    status = organization.get("status")
+def _is_ready(cluster: Cluster, name: str) -> bool:
+    try:
+        status = cluster.look_up("Organization", name).get("status")
+    except DeniedError:
+        return False  # where names are private its owner sees it when he has his rights
     conditions = status.get("conditions", []) if isinstance(status, dict) else []
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)

@@ -6,6 +6,7 @@ bite and nothing would stop a user in that second. That they bite is proved, not
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from importlib.resources import files
@@ -46,8 +47,10 @@ ORDER: Final = (
     "policies.yaml",
     "mutations.yaml",
     "roles.yaml",
+    "readers.yaml",
     "grant.yaml",
 )
+READER: Final = "imagehub:reader"  # a ClusterRole, and its binding to every authenticated user
 _BITES: Final = "must say what spec.name says"  # of the policy imagehub-content
 _ORGANIZATION_BITES: Final = "must be the name of the organisation"  # of imagehub-organizations
 
@@ -61,12 +64,14 @@ class Installed:
         configured: Objects that were changed.
         unchanged: Objects that were right already.
         mutations: Whether the cluster fills in creators and labels itself.
+        private_names: Whether only administrators may list what there is.
     """
 
     created: int
     configured: int
     unchanged: int
     mutations: bool
+    private_names: bool
 
 
 def load(name: str) -> list[Object]:
@@ -75,29 +80,42 @@ def load(name: str) -> list[Object]:
     return [document for document in yaml.safe_load_all(text) if document is not None]
 
 
-def manifests(*, mutations: bool = True) -> list[Object]:
+def manifests(*, mutations: bool = True, private_names: bool = False) -> list[Object]:
     """Return every object, in the order in which a plain apply is safest.
 
     Args:
         mutations: With the MutatingAdmissionPolicies, which Kubernetes serves from 1.36.
+        private_names: Without the right of every user to read the resources.
     """
-    return [obj for name in ORDER if mutations or name != "mutations.yaml" for obj in load(name)]
+    files_wanted = [name for name in ORDER if mutations or name != "mutations.yaml"]
+    found = [obj for name in files_wanted for obj in load(name)]
+    return [obj for obj in found if not (private_names and is_reader_binding(obj))]
 
 
-def render(*, mutations: bool = True) -> str:
+def is_reader_binding(obj: Object) -> bool:
+    """Tell whether *obj* is what lets every user read the resources."""
+    found: bool = obj["kind"] == "ClusterRoleBinding" and obj["metadata"]["name"] == READER
+    return found
+
+
+def render(*, mutations: bool = True, private_names: bool = False) -> str:
     """Return every object as one YAML stream, for `kubectl apply -f -`.
 
     `install` is better at it: it waits for the policies before it grants anything.
     """
     return yaml.safe_dump_all(
-        manifests(mutations=mutations), sort_keys=False, explicit_start=True, width=100
+        manifests(mutations=mutations, private_names=private_names),
+        sort_keys=False,
+        explicit_start=True,
+        width=100,
     )
 
 
-def install(
+def install(  # noqa: PLR0913  # knobs by keyword, three of them for tests
     cluster: Cluster,
     on_progress: Callable[[str], None] = lambda _: None,
     *,
+    private_names: bool | None = None,
     ready_seconds: float = READY_SECONDS,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -110,6 +128,8 @@ def install(
     Args:
         cluster: With the rights of a cluster administrator.
         on_progress: Called with a sentence for each step.
+        private_names: Whether to take the right to read the resources from every user. None leaves
+            it as it is; a new hub's are for everybody.
         ready_seconds: How long to wait for CRDs to be served, and then for policies to bite.
         clock: Seconds that only grow.
         sleep: Waits for so many seconds.
@@ -121,8 +141,8 @@ def install(
     """
     outcomes: list[str] = []
 
-    def apply(name: str) -> None:
-        for obj in load(name):
+    def apply(name: str, *, wanted: Callable[[Object], bool] = lambda _: True) -> None:
+        for obj in filter(wanted, load(name)):
             result = cluster.apply(obj, field_manager=FIELD_MANAGER, force=True)
             outcomes.append(result.outcome)
             on_progress(f"{obj['kind']} {obj['metadata']['name']}: {result.outcome}")
@@ -147,13 +167,33 @@ def install(
     on_progress("waiting for the admission policies")
     _prove_policies(cluster, ticks())
     apply("roles.yaml")
+    private = _has_private_names(cluster) if private_names is None else private_names
+    apply("readers.yaml", wanted=lambda obj: not (private and is_reader_binding(obj)))
+    if private and private_names:
+        with contextlib.suppress(NotFoundError):
+            cluster.delete("ClusterRoleBinding", READER)
+            on_progress(f"ClusterRoleBinding {READER}: deleted, names are private now")
     apply("grant.yaml")
     return Installed(
         created=outcomes.count("created"),
         configured=outcomes.count("configured"),
         unchanged=outcomes.count("unchanged"),
         mutations=mutations,
+        private_names=private,
     )
+
+
+def _has_private_names(cluster: Cluster) -> bool:
+    """Tell whether somebody has taken the binding away from a hub that had it."""
+    try:
+        cluster.get("ClusterRole", READER)
+    except NotFoundError:
+        return False  # no hub yet, or one of before there was a choice
+    try:
+        cluster.get("ClusterRoleBinding", READER)
+    except NotFoundError:
+        return True
+    return False
 
 
 def _require_policies(cluster: Cluster) -> None:

@@ -7,13 +7,20 @@ manifests and the embedded API have as well.
 
 from __future__ import annotations
 
+import contextlib
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from sealoshub.errors import AuthenticationError, InvalidInputError, NotFoundError, UnavailableError
-from sealoshub.kube import ApplyResult, GoneError, Object, UserInfo
+from sealoshub.errors import (
+    AuthenticationError,
+    DeniedError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+from sealoshub.kube import ApplyResult, ConflictError, GoneError, Object, UserInfo
 from sealoshub.kube.answer import user as user_of
 from sealoshub.kube.connection import APPLY, MERGE, Connection, Request
 from sealoshub.kube.keyfile import KeyFiles
@@ -204,6 +211,32 @@ class Cluster:
             Request("GET", path, f"read {label_of(kind, name, namespace)}")
         )
 
+    def look_up(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """Read one object, also as somebody who may write it and not read it.
+
+        A hub may keep names private: then RBAC, which cannot tell one object of a cluster-scoped
+        kind from another, lets nobody read them. Whoever may write an object sees it all the same
+        in the answer to a change; a dry run of one that changes nothing is that answer alone.
+
+        Raises:
+            NotFoundError: There is none.
+            DeniedError: The user may neither read nor write it.
+        """
+        try:
+            return self.get(kind, name, namespace)
+        except DeniedError as exc:
+            label = label_of(kind, name, namespace)
+            path = resource_of(kind).path(name, namespace)
+            query = self._write_query(dry_run=True)
+            try:
+                return self._connection.call(
+                    Request(
+                        "PATCH", path, f"read {label}", query=query, body={}, content_type=MERGE
+                    )
+                )
+            except (DeniedError, InvalidInputError, ConflictError):
+                raise exc from None
+
     def list(
         self, kind: str, namespace: str | None = None, *, label_selector: str | None = None
     ) -> builtins.list[Object]:
@@ -331,10 +364,9 @@ class Cluster:
         kind, name, namespace = key_of(manifest)
         manager = field_manager or self._manager
         query = {"fieldManager": manager, "force": "true" if force else "false"}
-        try:
-            before = self.get(kind, name, namespace)
-        except NotFoundError:
-            before = None
+        before: Object | None = None
+        with contextlib.suppress(NotFoundError, DeniedError):  # the write will say what is denied
+            before = self.look_up(kind, name, namespace)
         query |= {"dryRun": "All"} if dry_run else {}
         obj = self._apply(manifest, query)
         if before is None:

@@ -127,6 +127,10 @@ class FakeCluster:
             raise self.error
         return self.served
 
+    def look_up(self, kind: str, name: str) -> dict[str, Any]:
+        """Return what is stored."""
+        return self.get(kind, name)
+
     def get(self, _kind: str, name: str) -> dict[str, Any]:
         """Return what is stored."""
         if name not in self.stored:

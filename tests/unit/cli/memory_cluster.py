@@ -71,6 +71,10 @@ class MemoryCluster:
             raise NotFoundError(f"cannot read {kind} {name}: not found")
         return deepcopy(self._objects[kind, name])
 
+    def look_up(self, kind: str, name: str) -> Object:
+        """Return what is stored."""
+        return self.get(kind, name)
+
     def list(self, kind: str, *, label_selector: str | None = None) -> list[Object]:
         """Return what is stored, with that label."""
         if not self.served:

@@ -54,6 +54,16 @@ def test_every_object_is_there_once(objects: list[Obj]) -> None:
     assert install.manifests() == objects[: len(install.manifests())]
 
 
+def test_private_names_leave_one_binding_away() -> None:
+    """Everything else is the same, and the role is there to be bound to somebody."""
+    for overlay in manifests.OVERLAYS:
+        open_hub, closed = rendered(overlay), rendered(overlay, private_names=True)
+        (left,) = [obj for obj in open_hub if obj not in closed]
+        assert install.is_reader_binding(left)
+        assert [obj for obj in open_hub if obj != left] == closed
+    assert install.manifests(private_names=True) == closed[: len(install.manifests()) - 1]
+
+
 def test_options_are_those_of_the_programs(objects: list[Obj]) -> None:
     """What a pod runs is a command of ours with options that it has."""
     command = typer.main.get_command(app)

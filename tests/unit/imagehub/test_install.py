@@ -115,6 +115,18 @@ def test_mutations_are_left_out_where_they_are_not_served() -> None:
     assert len(cluster.applied) == len(install.manifests(mutations=False))
 
 
+def test_private_names_stay_private_until_somebody_says_otherwise(api: Api) -> None:
+    """An upgrade that says nothing changes nothing; a hub that is new is open."""
+    with api.cluster("admin", MASTERS) as admin, api.cluster("bob") as bob:
+        for wanted, private in ((None, False), (True, True), (None, True), (False, False)):
+            assert install.install(admin, private_names=wanted).private_names is private
+            if private:
+                with pytest.raises(DeniedError):
+                    bob.list("Organization")
+            else:
+                assert bob.list("Organization") == []
+
+
 def test_the_rendered_stream_ends_with_the_grant() -> None:
     """A plain `kubectl apply -f -` opens the hub to users last, after the policies."""
     kinds = [obj["kind"] for obj in yaml.safe_load_all(install.render())]
