@@ -65,6 +65,10 @@ class Terminal:
         """Press keys."""
         os.write(self._master, text.encode())
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Tell the program to end, as others do who do not sit here."""
+        self._process.send_signal(number)
+
     def finish(self) -> int:
         """Read to the end and return the exit code."""
         deadline = time.monotonic() + PATIENCE
@@ -229,3 +233,20 @@ def test_ctrl_c_during_a_push_ends_it_quietly(hub: Hub, unique: str, tmp_path: P
     assert "interrupted" in screen.shown
     assert screen.shown.rindex("\x1b[?25h") > screen.shown.rindex("\x1b[?25l")
     assert alice.run("crane", "digest", reference).returncode != ACCEPTED
+
+
+@pytest.mark.parametrize("hub", ["embedded-registry-3"], indirect=True, scope="session")
+def test_a_terminal_is_given_back_after_a_signal(hub: Hub, unique: str, tmp_path: Path) -> None:
+    """After SIGTERM the cursor is back too, and one line says what has ended the push."""
+    alice = hub.user(f"alice-{unique}")
+    organization(alice, unique)
+    alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
+    image = oci_layout(tmp_path / "image", layers=4, layer_bytes=16 << 20)  # takes a while
+    words = ("push", image.path, f"{hub.host}/{unique}/app:v1", "--limit-rate", "8M")
+    with terminal(alice, *words) as screen:
+        screen.read_until("\x1b[?25l")
+        screen.send_signal(signal.SIGTERM)
+        assert screen.finish() == 128 + signal.SIGTERM, screen.shown
+    assert "Traceback" not in screen.shown
+    assert screen.shown.count("ended by SIGTERM") == 1
+    assert screen.shown.rindex("\x1b[?25h") > screen.shown.rindex("\x1b[?25l")
