@@ -17,16 +17,19 @@ from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.authserver.exchange import Proved
 from sealoshub.authserver.request import MAX_NAME, MAX_VALUE, RequestRefusedError
 from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError
+from sealoshub.imagehub import limits
 from sealoshub.imagehub.names import (
     GROUP,
     USER_NAMESPACE,
     VERSION,
+    object_name,
     organization_namespace,
     split_repository,
 )
 from sealoshub.imagehub.rights import Role, Verb, verb_of_action
 from sealoshub.kube import UserInfo
 from sealoshub.kube.answer import ResourceAttributes
+from sealoshub.reference import is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,12 +63,14 @@ class Asked:
         repository: Its name, as it was asked.
         user: Whose right it is; empty for the asker's own.
         groups: Further groups of *user*, which nobody but the API server knows.
+        tag: The tag that would be pushed; empty if none was named.
     """
 
     action: str
     repository: str
     user: str = ""
     groups: tuple[str, ...] = ()
+    tag: str = ""
 
 
 def read(query: QueryParams) -> Asked:
@@ -88,7 +93,10 @@ def read(query: QueryParams) -> Asked:
     for value in (user, *groups):
         if len(value) > MAX_VALUE or not value.isprintable():
             raise RequestRefusedError("as and group must be names")
-    return Asked(_ACTIONS[word], name, user, groups)
+    tag = query.get("tag", "")
+    if tag and not is_tag(tag):
+        raise RequestRefusedError("tag must be a tag")
+    return Asked(_ACTIONS[word], name, user, groups, tag)
 
 
 async def answer(
@@ -132,6 +140,7 @@ async def answer(
         "limited": limited,
         # Nobody who could be asked for the right could help.
         "full": not allowed and not limited and bool(grant.refused),
+        "immutable": allowed and await _is_immutable(api, named, asked),
     }
 
 
@@ -153,6 +162,15 @@ def owners_of(organization: Mapping[str, Any]) -> list[str]:
             name = f"{namespace}/{member.get('name')}" if namespace else str(member.get("name"))
             found.append(f"{member.get('kind')} {name}")
     return list(dict.fromkeys(found))[:MAX_OWNERS]
+
+
+async def _is_immutable(api: ApiServer | None, named: Named | None, asked: Asked) -> bool:
+    """Tell whether the tag, once it is there, never names another image."""
+    if api is None or named is None or not asked.tag or asked.action == "pull":
+        return False
+    found = await _read(api, f"/apis/{GROUP}/{VERSION}/repositories/{object_name(named.path)}")
+    spec = (found or {}).get("spec") or {}
+    return limits.matches_any(limits.patterns(spec.get("immutableTags")), asked.tag)
 
 
 async def _owners(api: ApiServer | None, proved: Proved, named: Named | None) -> list[str]:

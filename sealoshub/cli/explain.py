@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sealoshub.cli import options, session
+from sealoshub.cli import options, refusal, session
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import DeniedError, UsageError
 from sealoshub.reference import Reference
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from sealoshub.registry.hubapi import Explanation
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-ROOM: Final = (
-    "Delete tags or images that nobody needs, or ask an administrator of the hub for a larger"
-    " quota; `sealoshub org quota ORG` shows it."
-)
 
 
 class Action(StrEnum):
@@ -83,7 +78,8 @@ def explain(
     stored = session.required_for(target.host, target.repository, places, out)
     tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with session.registry_client(target.host, stored, tls, out, retry_seconds=20) as client:
-        found = hubapi.explain(client, action, target.repository, user, group or [])
+        tag = target.tag if action is Action.PUSH else None
+        found = hubapi.explain(client, action, target.repository, user, group or [], tag=tag)
     place = f"{target.host}/{target.repository}"
     data: dict[str, object] = {
         "user": found.user,
@@ -93,13 +89,16 @@ def explain(
         "reason": found.reason,
         "owners": list(found.owners),
         "over_quota": found.full,
+        "immutable_tag": found.immutable,
     }
     wish = _wish(action, place)
     if user is not None and not group and ":" not in user:
         out.note("only the API server knows the groups of a user; --as-group adds them")
     if not found.allowed:
-        way = ROOM if found.full else _way(found)
+        way = refusal.ROOM if found.full else _way(found)
         raise NotAllowedError(f"{found.user} may not {wish}: {found.reason}", way, data)
+    if found.immutable:
+        out.note(f"once it is there, the tag {target.tag} never names another image")
     out.result(f"{found.user} may {wish}: {found.reason or 'the hub does not say why'}", data)
 
 

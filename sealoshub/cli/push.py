@@ -7,10 +7,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sealoshub.cli import declared, digests, options, output, quantity, session, source
+from sealoshub.cli import declared, digests, options, output, quantity, refusal, session, source
 from sealoshub.cli.output import Format, Output, StreamFormat
 from sealoshub.cli.speaking import Speaking
-from sealoshub.errors import InvalidInputError, ResourceNotAppliedError, SealosHubError, UsageError
+from sealoshub.errors import (
+    DeniedError,
+    InvalidInputError,
+    ResourceNotAppliedError,
+    SealosHubError,
+    UsageError,
+)
 from sealoshub.reference import Reference, is_tag
 from sealoshub.value import Value, replace
 
@@ -264,7 +270,10 @@ def _send(  # noqa: PLR0917  # what the one call of the registry room takes
             chunk_size=pace.chunk_size,
             limit_rate=pace.limit_rate,
             journal=journal.Journal(journal.folder(os.environ, Path.home()), out.detail),
+            moving=refusal.guard(client, target),
         )
+    except DeniedError as exc:
+        raise refusal.explained(exc, client, target) from exc.__cause__
     finally:
         watcher.close()
 

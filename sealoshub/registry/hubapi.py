@@ -97,6 +97,7 @@ class Explanation:
         owners: Who could grant it, as RBAC names them; empty if the hub does not tell.
         limited: The scopes of the personal token that asks forbid it.
         full: He has the right, and the organisation has no room by its quota.
+        immutable: The tag that was asked about never names another image once it is there.
     """
 
     user: str
@@ -105,6 +106,7 @@ class Explanation:
     owners: tuple[str, ...] = ()
     limited: bool = False
     full: bool = False
+    immutable: bool = False
 
 
 def create_token(
@@ -183,8 +185,14 @@ def organizations(client: Client) -> list[tuple[str, str]] | None:
     ]
 
 
-def explain(
-    client: Client, action: str, repository: str, user: str | None, groups: Sequence[str]
+def explain(  # noqa: PLR0913  # the parts of one question
+    client: Client,
+    action: str,
+    repository: str,
+    user: str | None,
+    groups: Sequence[str],
+    *,
+    tag: str | None = None,
 ) -> Explanation:
     """Ask whether somebody may *action* on *repository*.
 
@@ -194,6 +202,7 @@ def explain(
         repository: `org/repo`.
         user: Whose right it is; None for one's own.
         groups: Further groups of *user*.
+        tag: Of the repository, if it is about one.
 
     Raises:
         AuthenticationError: The hub does not accept the login any more.
@@ -204,6 +213,8 @@ def explain(
     query = [("verb", action), ("repository", repository)]
     if user is not None:
         query += [("as", user), *(("group", group) for group in groups)]
+    if tag is not None:
+        query.append(("tag", tag))
     path = f"{_EXPLAIN}?{urlencode(query)}"
     found = _answered(client, "GET", path, "explanations")
     owners = found.get("owners")
@@ -214,6 +225,7 @@ def explain(
         tuple(failure.clean(str(owner)) for owner in owners) if isinstance(owners, list) else (),
         limited=found.get("limited") is True,
         full=found.get("full") is True,
+        immutable=found.get("immutable") is True,
     )
 
 

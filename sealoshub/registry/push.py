@@ -51,6 +51,7 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     chunk_size: int | None = None,
     limit_rate: int | None = None,
     journal: Journal | None = None,
+    moving: Callable[[str, Digest], None] | None = None,
 ) -> PushResult:
     """Push *image*, and look whether it has arrived.
 
@@ -66,6 +67,8 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
         limit_rate: Bytes per second of all jobs together; None: as fast as it goes.
         journal: Where uploads are written down, so that the next push goes on if this one is
             killed; None: nowhere.
+        moving: Told, before anything is sent, that the first tag names this digest now and would
+            be moved, where that is known without asking once more; may raise.
 
     Returns:
         What is in the registry now; the same was the last event.
@@ -100,7 +103,7 @@ def push(  # noqa: PLR0913  # one keyword per option of the command line
     client.ping()
     if journal is not None:
         journal.sweep()
-    done = push_.find(image, wanted)
+    done = push_.find(image, wanted, moving)
     if done is None:
         push_.send_blobs(todo)
         for manifest in image.manifests[:-1]:
@@ -203,7 +206,12 @@ class _Push:
 
     # ------------------------------------------------------------------ manifests
 
-    def find(self, image: ImageSource, tags: Sequence[str]) -> Collection[str | None] | None:
+    def find(
+        self,
+        image: ImageSource,
+        tags: Sequence[str],
+        moving: Callable[[str, Digest], None] | None,
+    ) -> Collection[str | None] | None:
         """Look for the whole image: a registry that has a manifest has what it needs.
 
         Returns:
@@ -217,7 +225,10 @@ class _Push:
             return None
         root = image.root.descriptor
         by_tag = tags[:1]
-        found = bool(by_tag) and self._stored(by_tag[0], root)
+        now = self._digest_at(by_tag[0], root) if by_tag else None
+        found = now == root.digest
+        if now is not None and not found and moving is not None:
+            moving(by_tag[0], now)
         if not found and not self._stored(root.digest.text, root):
             return None
         for pending in image.pending:

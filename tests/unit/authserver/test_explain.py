@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from sealoshub.authserver.explain import owners_of
-from tests.unit.authserver.fake_kubernetes import FakeUser
+from tests.unit.authserver.fake_kubernetes import REPOSITORIES, FakeUser
 from tests.unit.authserver.program import wait_for
 from tests.unit.authserver.running import (
     ALICE,
@@ -50,7 +50,28 @@ def test_allowed_names_the_binding(token_server: RunningServer, verb: str) -> No
         "owners": [],
         "limited": False,
         "full": False,
+        "immutable": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("query", "immutable"),
+    [
+        ({"verb": "push", "tag": "v1"}, True),
+        ({"verb": "push", "tag": "latest"}, False),
+        ({"verb": "push"}, False),
+        ({"verb": "pull", "tag": "v1"}, False),
+        ({"verb": "delete", "tag": "v1"}, False),  # not allowed, so nothing is told
+    ],
+)
+def test_a_tag_that_never_moves(
+    token_server: RunningServer, fake: FakeKubernetes, query: dict[str, str], *, immutable: bool
+) -> None:
+    """Whoever may push is told by the patterns of the repository."""
+    spec = {"name": "team/app", "isPrivate": True, "immutableTags": ["v*"]}
+    fake.change(f"{REPOSITORIES}/team.app", {"metadata": {"name": "team.app"}, "spec": spec})
+    found = ask(token_server, TOKEN, repository="team/app", **query).json
+    assert found["immutable"] is immutable
 
 
 def test_a_quota_is_not_a_missing_right(token_server: RunningServer, fake: FakeKubernetes) -> None:
@@ -78,6 +99,7 @@ def test_a_quota_is_not_a_missing_right(token_server: RunningServer, fake: FakeK
         "owners": [],
         "limited": False,
         "full": True,
+        "immutable": False,
     }
     stranger = ask(token_server, BOB_TOKEN, verb="push", repository="team/app").json
     assert "no binding" in stranger["reason"]
@@ -189,6 +211,7 @@ def test_a_limited_token_learns_only_of_its_limit(
         {"verb": "pull"},
         {"verb": "pull", "repository": "x" * 256},
         {"verb": "pull", "repository": "x/y", "as": ""},
+        {"verb": "push", "repository": "x/y", "tag": "a/b"},
         {"verb": "pull", "repository": "x/y", "as": "a\x00"},
         {"verb": "pull", "repository": "x/y", "as": "a" * 300},
         {"verb": "pull", "repository": "x/y", "group": "dev"},

@@ -62,7 +62,8 @@ def test_allowed_ends_with_0_and_names_the_rule(small: SmallHub, action: str) ->
     assert done.exit_code == 0
     assert "bob may" in done.stdout
     assert 'RoleBinding "imagehub:developer/hub-team"' in done.stdout
-    assert small.seen[0].query == {"verb": [action], "repository": ["team/app"]}
+    tag = {"tag": ["v1"]} if action == "push" else {}
+    assert small.seen[0].query == {"verb": [action], "repository": ["team/app"], **tag}
 
 
 def test_a_quota_sends_nobody_to_the_owners(small: SmallHub) -> None:

@@ -92,6 +92,7 @@ class Knobs:
         body_limit: Bytes that a request may have (a proxy's 413); None for no limit.
         least: What `OCI-Chunk-Min-Length` says, and what every chunk but the last must have.
         serving: How blobs are given away.
+        explained: What its hub answers to who asks why; nothing if it is no hub of ours.
     """
 
     auth: str | None = None
@@ -120,6 +121,7 @@ class Knobs:
     body_limit: int | None = None
     least: int = 0
     serving: Serving = field(default_factory=Serving)
+    explained: dict[str, object] = field(default_factory=dict)
 
 
 class FakeRegistry:
@@ -413,6 +415,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(204)
         elif (self.command, path) == ("GET", "/v1/whoami"):
             self.answer(200, {}, json.dumps({"name": account}).encode())
+        elif (self.command, path) == ("GET", "/v1/explain") and self.owner.knobs.explained:
+            said = {"user": account, **self.owner.knobs.explained}
+            self.answer(200, {}, json.dumps(said).encode())
         else:
             self.error(404, "NOT_FOUND")
 
