@@ -1,7 +1,13 @@
-"""`sealoshub push --dry-run`: what would be sent, mounted, or is there."""
+"""`sealoshub push --dry-run`: what would be sent, mounted, or is there.
+
+Nothing is compressed for it: that would take as long as half a push. So a layer that a push would
+compress first has neither a digest to ask for nor a final size, unless both are remembered from an
+earlier push; the plan says so instead of guessing.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,7 +17,7 @@ from sealoshub.registry.upload import Repository, blob_exists
 if TYPE_CHECKING:
     from sealoshub.reference import Reference
     from sealoshub.registry.client import Client
-    from sealoshub.registry.image import Blob
+    from sealoshub.registry.image import Blob, Pending
     from sealoshub.registry.source import ImageSource
 
 
@@ -21,16 +27,30 @@ class Fate(StrEnum):
     EXISTS = "exists"
     MOUNT = "mount"
     SEND = "send"
+    COMPRESS = "compress"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What would happen to one blob.
+
+    Args:
+        fate: What.
+        size: Its bytes; before compression, if it is compressed first.
+        digest: Of it; None while nobody knows what it will be compressed to.
+        diff_id: Of a layer before compression; None for all others.
+    """
+
+    fate: Fate
+    size: int
+    digest: str | None
+    diff_id: str | None = None
 
 
 def make(
     client: Client, image: ImageSource, target: Reference, mounts: tuple[str, ...]
 ) -> tuple[str, dict[str, object]]:
-    """Ask the registry for every blob of *image*, send none, and say what would be done.
-
-    Layers that a push would compress are compressed for it, because only then there is a digest
-    to ask for; what they become is remembered, so the push itself need not do it again if the
-    registry has them.
+    """Ask the registry for every blob of *image* that has a digest, and say what would be done.
 
     Args:
         client: Of the registry of *target*.
@@ -46,32 +66,56 @@ def make(
         UnavailableError: The registry does not answer.
     """
     client.ping()
-    image.complete()
     repository = Repository(client, target.repository)
 
-    def fate(blob: Blob) -> Fate:
+    def of_blob(blob: Blob, diff_id: str | None = None) -> Step:
+        fate = Fate.MOUNT if mounts else Fate.SEND
         if client.retry.run(lambda: blob_exists(repository, blob.digest)):
-            return Fate.EXISTS
-        return Fate.MOUNT if mounts else Fate.SEND
+            fate = Fate.EXISTS
+        return Step(fate, blob.size, blob.digest.text, diff_id)
 
-    plan = [(blob, fate(blob)) for blob in image.blobs]
-    lines = [f"{blob.digest}  {what:<6}  {size(blob.size)}" for blob, what in plan]
-    todo = sum(blob.size for blob, what in plan if what is Fate.SEND)
-    sent, mounted = (sum(what is each for _, what in plan) for each in (Fate.SEND, Fate.MOUNT))
-    tail = f"; {mounted} would be mounted" if mounted else ""
-    lines.append(f"{sent} of {len(plan)} blobs would be sent to {target}, {size(todo)}{tail}")
-    return "\n".join(lines), {
+    def of_layer(pending: Pending) -> Step:
+        diff_id = pending.digest.text
+        if pending.is_known:
+            return of_blob(pending.resolve(), diff_id)
+        return Step(Fate.COMPRESS, pending.size, None, diff_id)
+
+    steps = [*map(of_blob, image.ready), *map(of_layer, image.pending)]
+    sums = {fate: sum(step.size for step in steps if step.fate is fate) for fate in Fate}
+    text = "\n".join([*map(_line, steps), _summary(steps, sums, target)])
+    return text, {
         "dry_run": True,
         "reference": str(target),
-        "digest": image.root.descriptor.digest.text,
+        "digest": image.root.descriptor.digest.text if image.is_known else None,
         "blobs": [
             {
-                "digest": blob.digest.text,
-                "size": blob.size,
-                "exists": what is Fate.EXISTS,
-                "action": what,
+                "digest": step.digest,
+                "diff_id": step.diff_id,
+                "size": step.size,
+                "exists": None if step.digest is None else step.fate is Fate.EXISTS,
+                "action": step.fate,
             }
-            for blob, what in plan
+            for step in steps
         ],
-        "bytes": todo,
+        "bytes": sums[Fate.SEND],
+        "bytes_to_compress": sums[Fate.COMPRESS],
     }
+
+
+def _line(step: Step) -> str:
+    note = " before compression" if step.digest is None else ""
+    return f"{step.digest or step.diff_id}  {step.fate:<8}  {size(step.size)}{note}"
+
+
+def _summary(steps: list[Step], sums: dict[Fate, int], target: Reference) -> str:
+    count = {fate: sum(step.fate is fate for step in steps) for fate in Fate}
+    text = f"{count[Fate.SEND]} of {len(steps)} blobs would be sent to {target}, "
+    text += size(sums[Fate.SEND])
+    if count[Fate.MOUNT]:
+        text += f"; {count[Fate.MOUNT]} would be mounted"
+    if count[Fate.COMPRESS]:
+        text += (
+            f"; {count[Fate.COMPRESS]} layers would be compressed first"
+            f" ({size(sums[Fate.COMPRESS])}), and then sent if they are not there"
+        )
+    return text

@@ -40,7 +40,7 @@ def described(person: Person, name: str) -> dict[str, Any]:
 def test_a_cluster_image_from_its_archive_to_its_copy(
     hub: Hub, unique: str, tmp_path: Path
 ) -> None:
-    """A plan says what is sent, the push sends that, the second nothing, the copy mounts all."""
+    """A plan says what is known, the push sends that, the second nothing, the copy mounts all."""
     alice = hub.user(f"alice-{unique}")
     organization(alice, unique)
     alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
@@ -51,7 +51,10 @@ def test_a_cluster_image_from_its_archive_to_its_copy(
     target = f"{hub.host}/{unique}/app:v1"
 
     plan = pushed(alice, archive, target, "--dry-run")
+    assert plan["digest"] is None
+    assert plan["bytes_to_compress"] > len(noise)
     first = pushed(alice, archive, target, "--chunk-size", "100K")
+    plan = pushed(alice, archive, f"{hub.host}/{unique}/other:v1", "--dry-run")
     assert (plan["digest"], plan["bytes"]) == (first["digest"], first["uploaded"])
     assert alice.run("crane", "digest", target, expect=ACCEPTED).stdout.strip() == first["digest"]
     spec = described(alice, f"{unique}/app:v1")

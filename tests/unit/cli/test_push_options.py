@@ -214,13 +214,43 @@ def test_one_platform_of_several(run: Program, registry: FakeRegistry, layout: L
 def test_compression_is_chosen(
     run: Program, registry: FakeRegistry, archive: str, compression: str, suffix: str
 ) -> None:
-    """Layers that are not compressed become what was asked for; a plan counts the same bytes."""
+    """Layers that are not compressed become what was asked for."""
     words = (archive, f"{registry.host}/team/app:v1", "--compression", compression)
-    plan = data_of(run, *words, "--dry-run")
     data = data_of(run, *words)
-    assert (plan["digest"], plan["bytes"]) == (data["digest"], data["uploaded"])
     manifest = json.loads(registry.manifests["team/app"][data["digest"]][1])
     assert all(layer["mediaType"].endswith(suffix) for layer in manifest["layers"])
+
+
+def test_a_plan_compresses_nothing(
+    run: Program, registry: FakeRegistry, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--dry-run says what is not known before compression; after a push it is remembered."""
+    target = f"{registry.host}/team/app:v1"
+
+    def fail(*_: object) -> None:
+        raise AssertionError("it compresses")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sealoshub.registry.compress.PlainLayer._make", fail)
+        plan = data_of(run, archive, target, "--dry-run")
+        said = run("push", archive, target, "--dry-run").stdout
+    layers = [blob for blob in plan["blobs"] if blob["action"] == "compress"]
+    rest = [blob for blob in plan["blobs"] if blob["action"] == "send"]
+    assert layers
+    assert len(layers) + len(rest) == len(plan["blobs"])
+    assert plan["digest"] is None
+    assert all((blob["digest"], blob["exists"]) == (None, None) for blob in layers)
+    assert all(blob["diff_id"].startswith("sha256:") for blob in layers)
+    assert plan["bytes"] == sum(blob["size"] for blob in rest)
+    assert plan["bytes_to_compress"] == sum(blob["size"] for blob in layers)
+    assert f"{len(layers)} layers would be compressed first" in said
+    assert said.count(" before compression\n") == len(layers)
+    data = data_of(run, archive, target)
+    plan = data_of(run, archive, f"{registry.host}/team/other:v1", "--dry-run")
+    assert (plan["digest"], plan["bytes"]) == (data["digest"], data["uploaded"])
+    assert plan["bytes_to_compress"] == 0
+    plan = data_of(run, archive, target, "--dry-run")
+    assert {blob["action"] for blob in plan["blobs"]} == {"exists"}
 
 
 def test_chunks(run: Program, registry: FakeRegistry, tmp_path: Path) -> None:
