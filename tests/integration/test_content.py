@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,13 +15,13 @@ from tests.integration.test_way_through import ACCEPTED, organization
 from tests.real_servers import need
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from tests.images import Layout
     from tests.integration.hub import Hub
     from tests.integration.people import Person
 
 SECONDS: Final = 90.0  # it takes one or two; the machine may be busy
-NAMES: Final = ("crane", "skopeo", "oras", "regctl", "buildah")
+NAMES: Final = ("crane", "skopeo", "oras", "regctl", "buildah", "podman")
+PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "log-in-with-any-client.md"
 PRESENT: Final = "jsonpath={.status.conditions[?(@.type=='Present')].status}"
 
 pytestmark = pytest.mark.parametrize(
@@ -65,6 +67,7 @@ def test_pushes_of_every_client_are_seen(hub: Hub, unique: str, tmp_path: Path) 
     pushed = hub.get(alice, "images", f"{unique}.crane.v1")["spec"]
     assert pushed["digest"] == layout.digest
     assert pushed["detail"]["arch"]
+    shows_them(alice, unique, layout)
     organization_status = hub.get(alice, "organizations", unique)["status"]
     assert organization_status["repoCount"] >= len(NAMES)
 
@@ -85,6 +88,31 @@ def test_pushes_of_every_client_are_seen(hub: Hub, unique: str, tmp_path: Path) 
         "the Image that a person made to be marked",
         SECONDS,
     )
+
+
+def shows_them(who: Person, organization_name: str, layout: Layout) -> None:
+    """Look at what kubectl prints of it all: the columns of the documentation, with values."""
+    done = who.run("kubectl", "get", "org,repo,img", expect=ACCEPTED)
+    tables = done.stdout.split("\n\n")
+    documented = re.search(r"\$ kubectl get org,repo,img\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert documented is not None
+    heads = [table.splitlines()[0].split() for table in tables]
+    assert heads == [table.splitlines()[0].split() for table in documented[1].split("\n\n")]
+    mine = [
+        [line for line in table.splitlines() if f"/{organization_name}" in line.split()[0]]
+        for table in tables
+    ]
+    assert [len(lines) for lines in mine] == [1, len(NAMES) + 1, len(NAMES) + 1]
+    for line in mine[2]:
+        name, image, digest, number, unit, present, pushed = line.split()
+        client = image.partition("/")[2].partition(":")[0]
+        assert name == f"image.imagehub.sealos.io/{organization_name}.{client}.v1"
+        if client not in {"buildah", "podman"}:  # which unpack and compress again
+            assert digest == layout.digest.removeprefix("sha256:")[:12]
+        assert float(number) > 0
+        assert unit in {"B", "KiB"}
+        assert present == "True"
+        assert re.fullmatch(r"\d+[sm].*", pushed)
 
 
 def test_the_next_organization_of_a_name_cannot_pull_the_old_content(

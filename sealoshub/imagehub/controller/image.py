@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sealoshub.errors import NotFoundError
 from sealoshub.imagehub.controller import held, record
 from sealoshub.imagehub.controller.conditions import condition, status_patch
+from sealoshub.imagehub.controller.shown import shown
 from sealoshub.imagehub.controller.world import write_status
 
 if TYPE_CHECKING:
@@ -71,5 +72,5 @@ def reconcile(world: World, name: str) -> None:
     present = held.presence(image, world.held.get(image.path))
     found = [ready] if present is None else [ready, present]
     tag = record.desired(image, world.held.get(image.path), world.moment())
-    patch = status_patch(obj, {"tag": tag}, found, world.moment())
+    patch = status_patch(obj, {"tag": tag, "shown": shown(tag)}, found, world.moment())
     write_status(world.cluster, obj, patch, world.images)

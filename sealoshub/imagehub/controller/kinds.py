@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.imagehub import names
+from sealoshub.imagehub.controller.shown import shown
 from sealoshub.imagehub.rights import CLUSTER_ROLE_OF, VERBS_OF_ROLE, Role
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ class Picture:
         if not self.said:
             return {}
         (observed,), *conditions = self.said
-        tag = {} if self.seen is None else {"tag": _tag_status(self.seen)}
+        tag = None if self.seen is None else _tag_status(self.seen)
         return {
-            **tag,
+            **({} if tag is None else {"tag": tag, "shown": shown(tag)}),
             "observedGeneration": observed,
             "conditions": [
                 {
