@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.errors import SealosHubError
+from sealoshub.errors import InvalidInputError, SealosHubError
 from sealoshub.registry.connection import FileSlice
 from sealoshub.registry.image import BLOCK, FileRegion
 from sealoshub.value import replace
@@ -78,7 +78,7 @@ class Feed:
             yield piece
             after(position)
         if end == self._blob.size and self._region is None:
-            next(self._blocks, None)  # only so is the digest of an empty blob looked at
+            self._read()  # only so is the digest of an empty blob looked at
 
     def seek(self, start: int) -> None:
         """Read up to byte *start* what is hashed here, because the digest is of the whole.
@@ -90,7 +90,7 @@ class Feed:
             return
         self._open(start)
         if start and self._region is None:
-            self._rest = next(self._blocks, b"")
+            self._rest = self._read()
 
     def check_stop(self) -> None:
         """Raise StoppedError if *stop* is set."""
@@ -116,13 +116,28 @@ class Feed:
         else:
             self._blocks = replace(self._blob, open=lambda: file).blocks(start)
 
+    def _read(self) -> bytes:
+        """Return the next block; none at the end."""
+        try:
+            return next(self._blocks, b"")
+        except BaseException:
+            # What failed once is at its end: the next try begins with the content opened anew.
+            self.close()
+            raise
+
     def _take(self, wanted: int) -> Piece:
         if self._throttle is not None:
             wanted = min(wanted, self._throttle.piece)
         if self._region is not None:
             begin = self._region.start + self._position
-            return FileSlice(self._region.descriptor, begin, min(wanted, BLOCK))
+            size = min(wanted, BLOCK)
+            return FileSlice(self._region.descriptor, begin, size, self._blob.digest.text)
         if not self._rest:
-            self._rest = next(self._blocks)
+            self._rest = self._read()
+        if not self._rest:
+            raise InvalidInputError(
+                f"the content of {self._blob.digest} ends early",
+                hint="The image is damaged; make it again.",
+            )
         piece, self._rest = self._rest[:wanted], self._rest[wanted:]
         return piece

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from dataclasses import replace
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealoshub.errors import ContentRefusedError, UnavailableError
+from sealoshub.errors import ContentRefusedError, InvalidInputError, UnavailableError
 from sealoshub.reference import Digest, MediaType, Reference
 from sealoshub.registry.chunks import LARGEST, SMALLEST, ChunkLimit
 from sealoshub.registry.connection import FileSlice
+from sealoshub.registry.failure import TransientError
 from sealoshub.registry.feed import Feed, StoppedError
 from sealoshub.registry.image import Blob, Descriptor, FileRegion
 from sealoshub.registry.journal import Journal
@@ -26,10 +28,11 @@ from tests.images import Layout, oci_layout
 from tests.unit.registry.fake_registry import Fault
 
 if TYPE_CHECKING:
-    import io
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sealoshub.registry.client import Client
+    from sealoshub.registry.image import Readable
     from sealoshub.registry.push_events import PushResult
     from tests.unit.registry.conftest import ClientMaker
     from tests.unit.registry.fake_registry import FakeRegistry
@@ -282,8 +285,6 @@ class Source:
 
     def __call__(self) -> io.BytesIO:
         """Open it."""
-        import io  # noqa: PLC0415  # else only a type
-
         self.opened += 1
         return io.BytesIO(CONTENT)
 
@@ -318,6 +319,61 @@ def test_feed_reads_once() -> None:
     take(feed, 500, 600)
     assert source.opened == 2
     feed.close()
+
+
+@pytest.mark.parametrize("start", [0, 4000])
+@pytest.mark.parametrize("good", [0, 1, 3])
+def test_feed_of_content_that_breaks(start: int, good: int) -> None:
+    """What could not be read once is read again from its beginning by the next try."""
+    source = Source()
+    reads = iter([*[True] * good, False])
+
+    class Breaking:
+        """Reads up to 2000 bytes, and breaks when it is its turn."""
+
+        def __init__(self) -> None:
+            self._file = source()
+
+        def read(self, size: int, /) -> bytes:
+            """Return some bytes."""
+            if not next(reads, True):
+                raise TransientError("the line broke")
+            return self._file.read(min(size, 2000))
+
+        def close(self) -> None:
+            """Close it."""
+            self._file.close()
+
+    descriptor = Descriptor(MediaType.OCI_LAYER, Digest.of(CONTENT), len(CONTENT))
+    feed = Feed(Blob(descriptor, Breaking), threading.Event(), None)
+    with pytest.raises(TransientError):
+        take(feed, start, len(CONTENT))
+    assert take(feed, start, len(CONTENT)) == CONTENT[start:]
+    assert source.opened == 2
+    feed.close()
+
+
+def test_feed_of_nothing_that_breaks() -> None:
+    """The digest of an empty blob is looked at by the next try, too."""
+    files: Iterator[Readable] = iter([FailingFile(), io.BytesIO(b"")])
+    descriptor = Descriptor(MediaType.OCI_LAYER, Digest.of(b"x"), 0)
+    feed = Feed(Blob(descriptor, lambda: next(files)), threading.Event(), None)
+    with pytest.raises(TransientError):
+        take(feed, 0, 0)
+    with pytest.raises(InvalidInputError, match="has another digest"):
+        take(feed, 0, 0)
+    feed.close()
+
+
+class FailingFile:
+    """A file that breaks."""
+
+    def read(self, size: int, /) -> bytes:
+        """Break."""
+        raise TransientError(f"no {size} bytes")
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 @pytest.mark.parametrize("rate", [None, 8 * 1000])

@@ -80,6 +80,12 @@ def file_body(path: Path, size: int, piece: int) -> Body:
     return Body(pieces, size)
 
 
+@pytest.fixture(params=["copied", "by the kernel"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are sent as to this machine, and as to another one."""
+    monkeypatch.setattr(connection, "_is_near", lambda _socket: request.param == "copied")
+
+
 # ---------------------------------------------------------------- answers
 
 
@@ -402,6 +408,7 @@ def test_header_that_would_end_itself(http: Transport, value: str) -> None:
     assert value not in str(caught.value)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("size", [0, 1, 1000, 65536, 65537, 3_000_001])
 def test_bodies(
@@ -433,6 +440,7 @@ def test_bodies(
         assert len(server.visitors) == 1
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("kind", ["bytes", "blocks", "file"])
 @pytest.mark.parametrize("server_lingers", ["", "plain", "tls"])
 def test_answer_before_the_body_was_read(
@@ -493,6 +501,7 @@ def test_break_without_an_answer(http: Transport) -> None:
     assert error.code == "CONNECTION"
 
 
+@pytest.mark.usefixtures("way")
 def test_file_that_shrinks(http: Transport, tmp_path: Path) -> None:
     """A file that became shorter is the image's fault and not the network's."""
     path = tmp_path / "content"
@@ -500,6 +509,26 @@ def test_file_that_shrinks(http: Transport, tmp_path: Path) -> None:
     script = answers(OK)
     with Scripted(script) as server, pytest.raises(InvalidInputError, match="shorter"):
         http.ask("PUT", url(server), {}, file_body(path, 1_000_000, 1_000_000))
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_file_that_cannot_be_read(http: Transport, size: int) -> None:
+    """A disk that fails is told as the content that cannot be read, and not as the network."""
+
+    def pieces() -> Iterator[FileSlice]:
+        # Of an address at which no process has memory: reading there is an error of input.
+        descriptor = os.open("/proc/self/mem", os.O_RDONLY)
+        try:
+            yield FileSlice(descriptor, 0, size, "sha256:abc")
+        finally:
+            os.close(descriptor)
+
+    with (
+        Scripted(reads_a_head) as server,
+        pytest.raises(InvalidInputError, match="sha256:abc cannot be read: Input/output error"),
+    ):
+        http.ask("PUT", url(server), {}, Body(pieces, size))
 
 
 def test_body_that_raises(http: Transport) -> None:
