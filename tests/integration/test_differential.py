@@ -23,6 +23,7 @@ from tests.integration.differential import (
     identities,
     images,
     organizations,
+    private_names,
 )
 from tests.integration.differential.allowed import ALLOWED, left
 from tests.integration.differential.ask import Ask, Side, Until, difference, lines_of
@@ -52,6 +53,7 @@ SCENARIOS: Final[Mapping[str, tuple[Ask | Until, ...]]] = {
     "watches": images.WATCHES,
     "sharing": images.SHARING,
     "definitions": definitions.DEFINITIONS,
+    "private names": private_names.PRIVATE_NAMES,
 }
 
 

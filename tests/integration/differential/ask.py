@@ -153,12 +153,19 @@ def normal(value: Any, key: str = "") -> Any:  # noqa: ANN401  # JSON
         result = {name: normal(item, name) for name, item in value.items()}
         if result.get("continue") == "":  # written for our kinds, and never for built-in ones
             del result["continue"]
+        if isinstance(managers := result.get("managedFields"), list):
+            # Both order them by time first, in whole seconds, which may end between two writes.
+            result["managedFields"] = sorted(managers, key=_manager)
         for name in _UNORDERED & set(result):
             result[name] = sorted(result[name] or (), key=str)
         return _one_order(result) if result.get("kind") == "Status" else result
     if isinstance(value, list):
         return [normal(item) for item in value]
     return _normal_text(value) if isinstance(value, str) else value
+
+
+def _manager(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(entry.get(key)) for key in ("operation", "manager", "subresource"))
 
 
 def _normal_text(text: str) -> Any:  # noqa: ANN401  # JSON
