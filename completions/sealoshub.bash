@@ -7,7 +7,7 @@ _sealoshub() {
     elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$where ${COMP_WORDS[i]}" in
-            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub gc"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
+            "sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub org quota"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub repo immutable"|"sealoshub repo retention"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub gc"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
                 where="$where ${COMP_WORDS[i]}" ;;
         esac
     done
@@ -166,6 +166,18 @@ _sealoshub() {
             COMPREPLY=(); return ;;
         "sealoshub org delete --output"|"sealoshub org delete -o")
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub org quota --repositories")
+            COMPREPLY=(); return ;;
+        "sealoshub org quota --tags")
+            COMPREPLY=(); return ;;
+        "sealoshub org quota --size")
+            COMPREPLY=(); return ;;
+        "sealoshub org quota --kubeconfig"|"sealoshub org quota -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub org quota --context")
+            COMPREPLY=(); return ;;
+        "sealoshub org quota --output"|"sealoshub org quota -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         "sealoshub repo public --kubeconfig"|"sealoshub repo public -k")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub repo public --context")
@@ -187,6 +199,24 @@ _sealoshub() {
         "sealoshub repo delete --context")
             COMPREPLY=(); return ;;
         "sealoshub repo delete --output"|"sealoshub repo delete -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub repo immutable --kubeconfig"|"sealoshub repo immutable -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub repo immutable --context")
+            COMPREPLY=(); return ;;
+        "sealoshub repo immutable --output"|"sealoshub repo immutable -o")
+            COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        "sealoshub repo retention --keep-last")
+            COMPREPLY=(); return ;;
+        "sealoshub repo retention --older-than")
+            COMPREPLY=(); return ;;
+        "sealoshub repo retention --keep-tag")
+            COMPREPLY=(); return ;;
+        "sealoshub repo retention --kubeconfig"|"sealoshub repo retention -k")
+            compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub repo retention --context")
+            COMPREPLY=(); return ;;
+        "sealoshub repo retention --output"|"sealoshub repo retention -o")
             COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         "sealoshub token create --name"|"sealoshub token create -n")
             COMPREPLY=(); return ;;
@@ -361,16 +391,19 @@ _sealoshub() {
         "sealoshub apply") words="--filename -f --dry-run --wait --force-conflicts --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" files=yes ;;
         "sealoshub get") words="orgs repos images datapacks --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub search") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub org") words="create share unshare members delete --help -h" ;;
+        "sealoshub org") words="create share unshare members delete quota --help -h" ;;
         "sealoshub org create") words="--public --private --display-name --wait --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub org share") words="--user --group --service-account --role --force --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub org unshare") words="--user --group --service-account --force --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub org members") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub org delete") words="--with-repositories --wait --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
-        "sealoshub repo") words="public private delete --help -h" ;;
+        "sealoshub org quota") words="--repositories --tags --size --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub repo") words="public private delete immutable retention --help -h" ;;
         "sealoshub repo public") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub repo private") words="--kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub repo delete") words="--content --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub repo immutable") words="--none --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
+        "sealoshub repo retention") words="--keep-last --older-than --keep-tag --none --dry-run --kubeconfig -k --context --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub token") words="create list revoke --help -h" ;;
         "sealoshub token create") words="--name -n --ttl --scope --authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub token list") words="--authfile --plain-http --ca-file --insecure-skip-tls-verify --trust-realm --output -o --quiet -q --verbose -v --help -h" ;;

@@ -6,7 +6,7 @@ _sealoshub() {
   local -a commands options
   for ((i = 2; i < CURRENT; i++)); do
     case "$where ${words[i]}" in
-      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub gc"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
+      ("sealoshub login"|"sealoshub logout"|"sealoshub whoami"|"sealoshub push"|"sealoshub pull"|"sealoshub apply"|"sealoshub get"|"sealoshub search"|"sealoshub org"|"sealoshub org create"|"sealoshub org share"|"sealoshub org unshare"|"sealoshub org members"|"sealoshub org delete"|"sealoshub org quota"|"sealoshub repo"|"sealoshub repo public"|"sealoshub repo private"|"sealoshub repo delete"|"sealoshub repo immutable"|"sealoshub repo retention"|"sealoshub token"|"sealoshub token create"|"sealoshub token list"|"sealoshub token revoke"|"sealoshub explain"|"sealoshub doctor"|"sealoshub hub"|"sealoshub hub up"|"sealoshub hub down"|"sealoshub hub status"|"sealoshub hub auth-server"|"sealoshub hub controller"|"sealoshub hub manifests"|"sealoshub hub secrets"|"sealoshub hub migrate"|"sealoshub hub gc"|"sealoshub hub revoke"|"sealoshub hub user"|"sealoshub hub user add"|"sealoshub hub keys"|"sealoshub hub keys list"|"sealoshub hub keys rotate"|"sealoshub hub plugin"|"sealoshub hub plugin ext-auth"|"sealoshub hub plugin ext-authz"|"sealoshub credential-helper"|"sealoshub completion")
         where="$where ${words[i]}" ;;
     esac
   done
@@ -165,6 +165,18 @@ _sealoshub() {
       _message value; return ;;
     ("sealoshub org delete --output"|"sealoshub org delete -o")
       compadd -- text json; return ;;
+    ("sealoshub org quota --repositories")
+      _message value; return ;;
+    ("sealoshub org quota --tags")
+      _message value; return ;;
+    ("sealoshub org quota --size")
+      _message value; return ;;
+    ("sealoshub org quota --kubeconfig"|"sealoshub org quota -k")
+      _files; return ;;
+    ("sealoshub org quota --context")
+      _message value; return ;;
+    ("sealoshub org quota --output"|"sealoshub org quota -o")
+      compadd -- text json; return ;;
     ("sealoshub repo public --kubeconfig"|"sealoshub repo public -k")
       _files; return ;;
     ("sealoshub repo public --context")
@@ -186,6 +198,24 @@ _sealoshub() {
     ("sealoshub repo delete --context")
       _message value; return ;;
     ("sealoshub repo delete --output"|"sealoshub repo delete -o")
+      compadd -- text json; return ;;
+    ("sealoshub repo immutable --kubeconfig"|"sealoshub repo immutable -k")
+      _files; return ;;
+    ("sealoshub repo immutable --context")
+      _message value; return ;;
+    ("sealoshub repo immutable --output"|"sealoshub repo immutable -o")
+      compadd -- text json; return ;;
+    ("sealoshub repo retention --keep-last")
+      _message value; return ;;
+    ("sealoshub repo retention --older-than")
+      _message value; return ;;
+    ("sealoshub repo retention --keep-tag")
+      _message value; return ;;
+    ("sealoshub repo retention --kubeconfig"|"sealoshub repo retention -k")
+      _files; return ;;
+    ("sealoshub repo retention --context")
+      _message value; return ;;
+    ("sealoshub repo retention --output"|"sealoshub repo retention -o")
       compadd -- text json; return ;;
     ("sealoshub token create --name"|"sealoshub token create -n")
       _message value; return ;;
@@ -352,7 +382,7 @@ _sealoshub() {
   esac
   case "$where" in
     ("sealoshub")
-      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'pull:Pull an image into an OCI layout, an OCI archive or a docker archive.' 'apply:Apply organizations, repositories, images and data packs.' 'get:Show organizations, repositories, images or data packs.' 'search:Find images by name, keywords and description.' 'org:Make organizations and share them.' 'repo:Make repositories public or private, or delete them.' 'token:Personal tokens, and the logins that you have.' 'explain:Say whether you may pull, push or delete, and which rule says so; else whom to ask.' 'doctor:Look at every step between this machine and a hub, and say how to repair what fails.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script for bash, zsh or fish.')
+      commands=('login:Log in to a hub; afterwards docker, podman, skopeo, crane, oras ...' 'logout:Log out: erase the credential wherever it was stored, and revoke it at the hub.' 'whoami:Show as whom you are logged in, until when, and where the credential lies.' 'push:Push an image and describe it: its Image resource is applied with your kubeconfig.' 'pull:Pull an image into an OCI layout, an OCI archive or a docker archive.' 'apply:Apply organizations, repositories, images and data packs.' 'get:Show organizations, repositories, images or data packs.' 'search:Find images by name, keywords and description.' 'org:Make organizations and share them.' 'repo:Make repositories public or private, rule their tags, or delete them.' 'token:Personal tokens, and the logins that you have.' 'explain:Say whether you may pull, push or delete, and which rule says so; else whom to ask.' 'doctor:Look at every step between this machine and a hub, and say how to repair what fails.' 'hub:Run a hub on this machine, or the server side of one in a cluster.' 'credential-helper:Speak the docker credential helper protocol: a server'\''s address in, its credential out.' 'completion:Print a completion script for bash, zsh or fish.')
       options=('--version:Show the version.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub login")
@@ -388,7 +418,7 @@ _sealoshub() {
       options=('--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub org")
-      commands=('create:Make an organization; you become its owner.' 'share:Give a user, a group or a ServiceAccount a role in an organization.' 'unshare:Take the role of a user, a group or a ServiceAccount in an organization away.' 'members:Show who has which role in an organization, and where that is written.' 'delete:Delete an organization, and with it every right in it.')
+      commands=('create:Make an organization; you become its owner.' 'share:Give a user, a group or a ServiceAccount a role in an organization.' 'unshare:Take the role of a user, a group or a ServiceAccount in an organization away.' 'members:Show who has which role in an organization, and where that is written.' 'delete:Delete an organization, and with it every right in it.' 'quota:Show what an organization holds and may hold; an administrator of the hub can change that.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub org create")
@@ -411,8 +441,12 @@ _sealoshub() {
       commands=()
       options=('--with-repositories:Delete its repositories and images as well.' '--wait:Wait so long (30s, 5m) until done.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
+    ("sealoshub org quota")
+      commands=()
+      options=('--repositories:At most so many repositories; or none.' '--tags:At most so many tags in all; or none.' '--size:At most so much, such as 10Gi; or none.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
     ("sealoshub repo")
-      commands=('public:Let everybody pull a repository, without a login.' 'private:Let only members pull a repository.' 'delete:Delete a repository and its images from the catalogue, and with --content from the registry.')
+      commands=('public:Let everybody pull a repository, without a login.' 'private:Let only members pull a repository.' 'delete:Delete a repository and its images from the catalogue, and with --content from the registry.' 'immutable:Show or set which tags of a repository never name another image.' 'retention:Show or set which tags of a repository are deleted by themselves, and list those due now.')
       options=('--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub repo public")
@@ -426,6 +460,14 @@ _sealoshub() {
     ("sealoshub repo delete")
       commands=()
       options=('--content:Delete what is in the registry too; write the repository with its host.' '--authfile:The one credential file to use.' '--plain-http:Speak HTTP; needed only if the host is not this machine.' '--ca-file:Trust this authority too (PEM).' '--insecure-skip-tls-verify:Do not verify the registry'\''s certificate.' '--trust-realm:Log in at whatever token server the registry names.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub repo immutable")
+      commands=()
+      options=('--none:Take the rule away.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      : ;;
+    ("sealoshub repo retention")
+      commands=()
+      options=('--keep-last:So many of the newest tags stay.' '--older-than:Only older tags go: 720h, 30d.' '--keep-tag:These stay and do not count; repeatable.' '--none:Take the rule away.' '--dry-run:Show what would be deleted, and change nothing.' '--kubeconfig:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '-k:Kubeconfig of the cluster. Default: $KUBECONFIG, ~/.kube/config, or the pod'\''s own.' '--context:Context to use instead of the current one.' '--output:How the result is printed.' '-o:How the result is printed.' '--quiet:No notes and no progress, only the result.' '-q:No notes and no progress, only the result.' '--verbose:More about what happens.' '-v:More about what happens.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub token")
       commands=('create:Make a token for a script or a cluster, and print it: it is shown this once.' 'list:List your personal tokens and logins; `this` is the one that asks.' 'revoke:End a token or a login.')

@@ -77,6 +77,21 @@ def _ready(obj: Object) -> str:
     return "pending"
 
 
+def _used(obj: Object) -> str:
+    count = _value(obj, ("status", "usage", "size"))
+    return size(count) if isinstance(count, int) else ""
+
+
+def _quota(obj: Object) -> str:
+    if not _value(obj, ("spec", "quota")):
+        return ""
+    for condition in _value(obj, ("status", "conditions")) or ():
+        if isinstance(condition, dict) and condition.get("type") == "WithinQuota":
+            over = "over: " if condition.get("status") == "False" else ""
+            return f"{over}{_text(condition.get('message'))}"
+    return ""
+
+
 def _visibility(obj: Object) -> str:
     # The default of the original: false.
     return "private" if _value(obj, ("spec", "isPrivate")) else "public"
@@ -124,6 +139,8 @@ TABLES: Final[Mapping[str, tuple[Column, ...]]] = MappingProxyType(
             _AGE,
             _CREATOR,
             Column("MEMBERS", _members, wide=True),
+            Column("SIZE", _used, wide=True),
+            Column("QUOTA", _quota, wide=True),
             Column("TITLE", _at("spec", "displayName"), wide=True, prose=True),
         ),
         "Repository": (

@@ -78,7 +78,7 @@ COMMANDS: Final = {
     ),
     "repo": Entry(
         "sealoshub.cli.repo:app",
-        "Make repositories public or private, or delete them.",
+        "Make repositories public or private, rule their tags, or delete them.",
     ),
     "token": Entry(
         "sealoshub.cli.token:app",

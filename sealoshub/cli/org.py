@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from sealoshub.cli import members as rules
-from sealoshub.cli import named, options, session, waiting
+from sealoshub.cli import named, options, org_quota, session, waiting
 from sealoshub.cli.group import Group
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import DeniedError, InvalidInputError, UsageError
@@ -37,6 +37,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Make organizations and share them.",
 )
+
+app.add_typer(org_quota.app)  # without a name: its commands are ours
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="ORG", help="The organization; with or without the hub's host.")
@@ -282,9 +284,9 @@ def delete(
 ) -> None:
     """Delete an organization, and with it every right in it.
 
-    Refused while it has repositories, unless they are to be deleted too. What is in the registry
-    stays there, and whoever makes an organization of this name later can read it: delete the
-    content first, with sealoshub repo delete --content.
+    Refused while it has repositories, unless they are to be deleted too. The hub's controller
+    deletes what they have in the registry first, so that whoever makes an organization of this
+    name later cannot read it; a controller that runs without a registry leaves it there.
 
     Example: sealoshub org delete team --with-repositories --wait 1m
     """
@@ -320,8 +322,8 @@ def delete(
             waiting.until_gone(cluster, found, patience)
     if repositories or images:
         out.note(
-            f"the content of {wanted} stays in the registry, and whoever makes an organization"
-            " of this name can read it; ask the registry's operator to remove it"
+            f"the hub's controller deletes the content of {wanted} in the registry too, unless it"
+            " runs without one; the space is free after the next garbage collection"
         )
     state = "deleted" if patience is not None else "is being deleted"
     tail = f", with {inside}" if with_repositories else ""
@@ -332,7 +334,7 @@ def delete(
             "repositories": repositories,
             "images": images,
             "gone": patience is not None,
-            "content_deleted": False,
+            "content_deleted": None,
         },
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import named, options, private_names, session
+from sealoshub.cli import named, options, private_names, repo_rules, session
 from sealoshub.cli.group import Group
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import DeniedError, NotFoundError
@@ -30,8 +30,10 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Make repositories public or private, or delete them.",
+    help="Make repositories public or private, rule their tags, or delete them.",
 )
+
+app.add_typer(repo_rules.app)  # without a name: its commands are ours
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="ORG/REPO", help="The repository; with or without the hub's host.")
@@ -185,7 +187,7 @@ def _set_private(
     )
 
 
-def _images(cluster: Cluster, path: str) -> list[Object]:
+def images_of(cluster: Cluster, path: str) -> list[Object]:
     """Return the images of *path*; the label only narrows the search, the name decides."""
     wanted = names.split_repository(path)
     selector = f"{names.ORGANIZATION_LABEL}={wanted.organization}"
@@ -209,7 +211,7 @@ def _delete_resources(cluster: Cluster, path: str, repository: Object | None) ->
     In this order, because the controller makes the repository of every image.
     """
     organization = path.partition("/")[0]
-    images = _images(cluster, path)
+    images = images_of(cluster, path)
     try:
         for image in images:
             _delete(cluster, image)

@@ -111,7 +111,9 @@ class MemoryCluster:
             found["metadata"].setdefault("annotations", {}).update(
                 changes.get("metadata", {}).get("annotations", {})
             )
-            found["spec"] |= changes.get("spec", {})
+            for part in ("spec", "status"):
+                if part in changes:
+                    found[part] = _merged(found.get(part), changes[part])
             return self._store(found)
 
     def delete(self, kind: str, name: str, *, uid: str | None = None) -> None:
@@ -131,3 +133,16 @@ class MemoryCluster:
         obj["metadata"]["resourceVersion"] = str(self._version)
         self._objects[obj["kind"], obj["metadata"]["name"]] = obj
         return deepcopy(obj)
+
+
+def _merged(old: Any, patch: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return *old* with a JSON merge patch (RFC 7386)."""
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = _merged(found.get(key), value)
+    return found
