@@ -113,13 +113,14 @@ class Watched(Generic[T]):
 
     async def _list(self) -> None:
         asked = self._clock()
-        items, version = await self._api.list(self._path)
         found = {}
-        for item in items:
-            key = _id(item)
-            value = self.keep(item, key)
-            if value is not None:
-                found[key] = value
+        version = ""
+        async for items, version in self._api.pages(self._path):  # noqa: B007  # the last is kept
+            for item in items:
+                key = _id(item)
+                value = self.keep(item, key)
+                if value is not None:
+                    found[key] = value
         self.replace(found)
         self._version, self._proved = version, asked
 
