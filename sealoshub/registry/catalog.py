@@ -160,7 +160,7 @@ def _listed(answer: Answer, word: str) -> list[str]:
     try:
         value = json.loads(answer.body)
         found = list(value[word] or [])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         raise UnavailableError(f"{answer.url.host} sent a list of {word} that is none") from None
     return [name for name in found if isinstance(name, str)]
 

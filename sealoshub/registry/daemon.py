@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 300.0  # docker collects a large image before it sends the first byte
+MAX_DESCRIPTION: Final = 4 * 1024 * 1024  # bytes; of real images some kB
 MAX_ERROR: Final = 64 * 1024  # bytes of an answer that is no image
 _OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -62,7 +63,9 @@ def open_daemon_image(name: str, env: Mapping[str, str], folder: Path) -> TarSto
     engine = _Engine(path)
     try:
         # Asked first: an old docker answers the export of what it does not know with 500.
-        engine.get(f"/images/{quote(name, safe='/:@')}/json", name).read()
+        answer = engine.get(f"/images/{quote(name, safe='/:@')}/json", name)
+        if len(answer.read(MAX_DESCRIPTION)) == MAX_DESCRIPTION:
+            raise UnavailableError(f"docker at {path} says far too much about {name!r}")
         answer = engine.get(f"/images/{quote(name, safe='/:@')}/get", name)
         spool = Spool(folder, f"the image {name} of docker")
         try:

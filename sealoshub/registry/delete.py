@@ -74,7 +74,7 @@ def _manifests(client: Client, name: str, tag: str, scopes: tuple[str, ...]) -> 
     try:
         listed = json.loads(answer.body).get("manifests") or []
         children = [Digest.parse(str(item["digest"])) for item in listed]
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidInputError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, InvalidInputError):
         return  # not for us to judge; the tag goes all the same
     yield from children
 

@@ -26,6 +26,7 @@ from sealoshub.registry.image import (
     Descriptor,
     Manifest,
     Platform,
+    parse_json,
     parse_object,
 )
 from sealoshub.registry.recompress import DOCKER_TYPES, OCI_TYPES, recompressed
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sealoshub.registry.store import Store
 
 MAX_IMAGES: Final = 1000  # in one archive
+MAX_LOOKS: Final = 10_000  # manifests that are read to find the one of an image
 _CONFIG_TYPES: Final = {False: str(MediaType.DOCKER_CONFIG), True: str(MediaType.OCI_CONFIG)}
 _KINDS: Final = {GZIP: Compression.GZIP, ZSTD: Compression.ZSTD}
 
@@ -68,10 +70,7 @@ def parse_manifest(content: bytes, where: str) -> list[Saved]:
     Raises:
         InvalidInputError: It is not one.
     """
-    try:
-        entries = json.loads(content)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidInputError(f"{where}: manifest.json is not JSON") from exc
+    entries = parse_json(content, f"{where}: manifest.json")
     if not isinstance(entries, list) or not entries:
         raise InvalidInputError(f"{where}: manifest.json lists no image")
     if len(entries) > MAX_IMAGES:
@@ -207,7 +206,8 @@ def _layout_side(
     fetch = layout.fetcher(store, layout.blob_path)
     candidates = deque(layout.read_index(store))
     seen: set[Digest] = set()
-    while candidates and len(seen) < walk.MAX_MANIFESTS:
+    looks = 0
+    while candidates and len(seen) < walk.MAX_MANIFESTS and looks < MAX_LOOKS:
         root = candidates.popleft()
         if root.digest in seen:
             continue
@@ -215,6 +215,7 @@ def _layout_side(
         try:
             found = root if platform is None else layout.narrow(store.name, root, platform, fetch)
             manifests = walk.collect(store.name, found, fetch)
+            looks += len(manifests)
             configs = [manifest.config for manifest in manifests]
             if any(each is not None and each.digest == config for each in configs):
                 return gather(store, manifests, saved.names, layout.blob_path)

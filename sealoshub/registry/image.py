@@ -375,15 +375,44 @@ def parse_object(content: bytes, where: str) -> dict[str, object]:
     """Parse a JSON object.
 
     Raises:
-        InvalidInputError: It is none.
+        InvalidInputError: It is none, or says something twice.
     """
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidInputError(f"{where}: is not JSON") from exc
+    document = parse_json(content, where)
     if not isinstance(document, dict):
         raise InvalidInputError(f"{where}: is not a JSON object")
     return document
+
+
+def parse_json(content: bytes, where: str) -> object:
+    """Parse JSON in which no object has a key twice.
+
+    Which of two is meant every reader decides for itself, so what was looked at here might be
+    something else than what an engine runs (RFC 8259, 4).
+
+    Raises:
+        InvalidInputError: It is no JSON, or says something twice.
+    """
+    try:
+        return json.loads(content, object_pairs_hook=_unique)
+    except _TwiceError as exc:
+        raise InvalidInputError(f"{where}: has the key {clean(str(exc), 80)!r} twice") from exc
+    except (ValueError, RecursionError) as exc:
+        raise InvalidInputError(f"{where}: is not JSON") from exc
+
+
+class _TwiceError(Exception):
+    """A key that an object has twice."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        known: set[str] = set()
+        for key, _ in pairs:
+            if key in known:
+                raise _TwiceError(key)
+            known.add(key)
+    return made
 
 
 def _descriptors(value: object, where: str) -> tuple[Descriptor, ...]:

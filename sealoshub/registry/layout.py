@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError
@@ -152,22 +153,37 @@ class _Others:
             The manifests, and what those are called that are found by their names only.
         """
         there = {manifest.descriptor.digest for manifest in manifests}
-        left = [entry for entry in entries if entry.digest not in there]
+        about = self._by_subject(entries)
         found: dict[Digest, Manifest] = {}
         tags: dict[str, Digest] = {}
-        while True:
-            new = [entry for entry in left if not there.isdisjoint(self.subjects(entry))]
-            if not new:
-                return tuple(found.values()), tags
-            left = [entry for entry in left if entry not in new]
-            for entry in new:
-                for manifest in walk.collect(self._name, entry, self._fetch):
-                    if manifest.descriptor.digest not in there:
-                        found[manifest.descriptor.digest] = manifest
+        subjects = deque(there)
+        weight = 0  # bytes of manifests: they stay in memory
+        while subjects:
+            subject = subjects.popleft()
+            for entry in about.get(subject, ()):
                 tag = entry.annotations.get(REF_NAME, "")
-                if attached.subject_of(tag) in there:
+                if entry.digest in there:
+                    continue
+                if attached.subject_of(tag) == subject:
                     tags[tag] = entry.digest
-            there |= found.keys()
+                if entry.digest in found:
+                    continue
+                for manifest in walk.collect(self._name, entry, self._fetch):
+                    digest = manifest.descriptor.digest
+                    if digest not in there and digest not in found:
+                        found[digest] = manifest
+                        weight += len(manifest.content)
+                        subjects.append(digest)
+                if len(found) > walk.MAX_MANIFESTS or weight > walk.MAX_MANIFEST_BYTES:
+                    raise InvalidInputError(f"{self._name}: more belongs to the image than it can")
+        return tuple(found.values()), tags
+
+    def _by_subject(self, entries: Iterable[Descriptor]) -> dict[Digest, list[Descriptor]]:
+        about: dict[Digest, list[Descriptor]] = {}
+        for entry in entries:
+            for subject in self.subjects(entry):
+                about.setdefault(subject, []).append(entry)
+        return about
 
     def subjects(self, entry: Descriptor) -> set[Digest]:
         """Return what an entry is about, by its content or by its name."""

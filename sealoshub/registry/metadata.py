@@ -64,7 +64,16 @@ def read_metadata(image: ImageSource) -> Metadata:
         InvalidInputError: A layer is not what its digest says.
     """
     blobs = {blob.digest: blob for blob in image.blobs}
-    platforms = {m.descriptor.digest: _platform(m, image, blobs) for m in _images(image)}
+    named = {
+        child.digest: child.platform
+        for manifest in reversed(image.manifests)
+        for child in reversed(manifest.children)
+        if child.platform is not None
+    }
+    platforms = {
+        m.descriptor.digest: named.get(m.descriptor.digest) or _platform(m, blobs)
+        for m in _images(image)
+    }
     chosen = _choose(image, platforms)
     known = tuple(dict.fromkeys(str(p) for p in platforms.values() if p is not None))
     if chosen is None:
@@ -102,6 +111,11 @@ class _Search:
     def is_over(self) -> bool:
         return not self.wanted
 
+    def note(self, text: str) -> None:
+        """Say something about a file once, however often the layer has it."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def give_up(self, reason: str) -> None:
         """End the search: a layer that cannot be read may hide whatever lies below it."""
         self.notes.append(reason)
@@ -128,14 +142,8 @@ def _choose(image: ImageSource, platforms: Mapping[Digest, Platform | None]) -> 
     return images[0] if images else None
 
 
-def _platform(
-    manifest: Manifest, image: ImageSource, blobs: Mapping[Digest, Blob]
-) -> Platform | None:
-    """Return what the index says, otherwise what the configuration says."""
-    for parent in image.manifests:
-        for child in parent.children:
-            if child.digest == manifest.descriptor.digest and child.platform is not None:
-                return child.platform
+def _platform(manifest: Manifest, blobs: Mapping[Digest, Blob]) -> Platform | None:
+    """Return what the configuration says, for an image that no index says it of."""
     config = _config(manifest, blobs)
     system, architecture, variant = (config.get(k) for k in ("os", "architecture", "variant"))
     if not isinstance(system, str) or not isinstance(architecture, str):
@@ -209,10 +217,10 @@ def _scan(file: HeaderFile, search: _Search) -> None:
 def _content(file: HeaderFile, member: tarfile.TarInfo, name: str, search: _Search) -> bytes | None:
     if not member.isfile() or member.issparse():
         if not member.isdir():
-            search.notes.append(f"{name} is a link or no file and was not read")
+            search.note(f"{name} is a link or no file and was not read")
         return None
     if member.size > MAX_FILE:
-        search.notes.append(f"{name} is larger than {MAX_FILE} bytes and was not read")
+        search.note(f"{name} is larger than {MAX_FILE} bytes and was not read")
         return None
     content = file.content(member.size)
     if len(content) < member.size:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.reference import Digest, MediaType, Reference
 from sealoshub.registry import attached, failure
-from sealoshub.registry.image import MAX_MANIFEST, Manifest, parse_object
+from sealoshub.registry.image import MAX_DESCRIPTORS, MAX_MANIFEST, Manifest, parse_object
 from sealoshub.registry.layout import subject_of
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ def _add(repository: Repository, subject: Digest, manifests: Iterable[Manifest])
     if answer.status == HTTPStatus.OK:
         index = parse_object(answer.body, where)
     entries = index.get("manifests")
-    if not isinstance(entries, list):
+    if not isinstance(entries, list) or len(entries) > MAX_DESCRIPTORS:
         raise InvalidInputError(f"{where}: is no list of what refers to an image")
-    known = {entry.get("digest") for entry in entries if isinstance(entry, dict)}
+    known = {str(entry.get("digest")) for entry in entries if isinstance(entry, dict)}
     new = [_entry(each) for each in manifests if each.descriptor.digest.text not in known]
     if not new:
         return

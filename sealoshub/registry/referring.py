@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Final
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError, UnavailableError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, MediaType, Reference
 from sealoshub.registry import attached, failure, pool, realm, remote, walk
-from sealoshub.registry.image import MAX_DESCRIPTORS, MAX_MANIFEST, Descriptor, parse_object
+from sealoshub.registry.image import (
+    MAX_DESCRIPTORS,
+    MAX_MANIFEST,
+    Descriptor,
+    Manifest,
+    parse_object,
+)
 from sealoshub.registry.layout import subject_of
 from sealoshub.registry.referrers import fallback_tag
 
@@ -27,7 +33,6 @@ if TYPE_CHECKING:
 
     from sealoshub.reference import Digest
     from sealoshub.registry.failure import Answer
-    from sealoshub.registry.image import Manifest
     from sealoshub.registry.remote import Remote
 
 # Seconds in which the API is asked again; afterwards the registry counts as one without it.
@@ -72,6 +77,7 @@ def find(
     manifests: dict[Digest, Manifest] = {}
     roots: list[Descriptor] = []
     tags: dict[str, Descriptor] = {}
+    looked = weight = 0  # manifests, and their bytes: they stay in memory
     asker = _Asker(source)
     subjects = _subjects(image)
     while subjects:
@@ -81,20 +87,23 @@ def find(
             if descriptor.digest in known:
                 continue
             if descriptor.digest not in manifests:
-                if len(manifests) >= walk.MAX_MANIFESTS:
-                    raise InvalidInputError(
-                        f"more than {walk.MAX_MANIFESTS} manifests belong to {name}"
-                    )
+                looked += 1
+                weight += descriptor.size
+                if looked > walk.MAX_MANIFESTS or weight > walk.MAX_MANIFEST_BYTES:
+                    raise InvalidInputError(f"more belongs to {name} than anybody needs")
                 try:
+                    # What is about something else is put away before anything below it is read.
+                    content = Manifest.parse(descriptor, fetch(descriptor)).document
+                    if tag is None and subject_of(content) != subject:
+                        continue
                     found = walk.collect(name, descriptor, fetch)
                 except NotFoundError:
                     continue  # it was deleted, and its entry in the list was not
-                if tag is None and subject_of(found[-1].document) != subject:
-                    continue
+                weight += sum(len(each.content) for each in found[:-1])
                 manifests.update((each.descriptor.digest, each) for each in found)
                 new[descriptor.digest] = None
                 if tag is None:
-                    roots.append(found[-1].descriptor)
+                    roots.append(descriptor)
             if tag is not None:
                 tags[tag] = manifests[descriptor.digest].descriptor
         subjects = list(new)
