@@ -154,9 +154,11 @@ def _checked_plan(paths: HubPaths, settings: Settings, *, untagged: bool) -> Pla
         # Where there never was a tag, 2.8 fails, and 3 deletes manifests and keeps their links.
         for folder in storage.untagged_folders(paths.storage):
             folder.mkdir(exist_ok=True)
+    # Before and after: what is pushed or deleted while we look is no fault of the registry.
+    before = storage.needed(paths.storage, tagged_only=untagged)
     plan = read_plan(_run(paths, settings, untagged=untagged, dry_run=True))
-    # Read after the dry run: what was pushed since then is needed, and not in the plan.
-    require_harmless(plan, storage.needed(paths.storage, tagged_only=untagged))
+    after = storage.needed(paths.storage, tagged_only=untagged)
+    require_harmless(plan, before.and_also(after))
     return plan
 
 

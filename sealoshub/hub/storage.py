@@ -37,6 +37,13 @@ class Needed:
     blobs: dict[str, str] = field(default_factory=dict)
     manifests: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    def and_also(self, other: Needed) -> Needed:
+        """Return what is needed by both."""
+        return Needed(
+            {digest: who for digest, who in self.blobs.items() if digest in other.blobs},
+            {key: who for key, who in self.manifests.items() if key in other.manifests},
+        )
+
 
 def repositories(storage: Path) -> Iterator[tuple[str, Path]]:
     """Yield name and folder of each repository; one may lie in the folder of another.

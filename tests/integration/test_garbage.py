@@ -25,9 +25,10 @@ FAILED: Final = 1
 UNAVAILABLE: Final = 6
 PLATFORMS: Final = ("linux/amd64", "linux/arm64")
 
-pytestmark = pytest.mark.parametrize(
+BOTH: Final = pytest.mark.parametrize(
     "hub", ["embedded-registry-3", "embedded-registry-2.8"], indirect=True, scope="session"
 )
+ONE: Final = pytest.mark.parametrize("hub", ["embedded-registry-3"], indirect=True, scope="session")
 
 
 def pusher(hub: Hub, name: str) -> Person:
@@ -60,6 +61,7 @@ def pull_whole(who: Person, reference: str, layout: Layout, into: Path) -> None:
         who.run("crane", "validate", "--remote", f"{reference}@{digest}", expect=ACCEPTED)
 
 
+@BOTH
 def test_what_was_deleted_is_gone_and_the_rest_is_not(
     hub: Hub, unique: str, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_what_was_deleted_is_gone_and_the_rest_is_not(
     assert on_disk(hub, content) == set(content)
 
 
+@BOTH
 def test_images_without_a_tag_go_only_where_that_is_safe(
     hub: Hub, unique: str, tmp_path: Path
 ) -> None:
@@ -134,6 +137,7 @@ def test_images_without_a_tag_go_only_where_that_is_safe(
     alice.run("crane", "validate", "--remote", f"{app}:v1", expect=ACCEPTED)
 
 
+@ONE
 def test_pulls_go_on_while_garbage_is_collected(hub: Hub, unique: str, tmp_path: Path) -> None:
     """The registry answers pulls and refuses pushes until whoever collects is done.
 

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from tests.integration.hub import Hub
     from tests.integration.people import Person
 
-pytestmark = pytest.mark.parametrize(
-    "hub", ["embedded-registry-3", "kube-registry-3"], indirect=True, scope="session"
-)
+pytestmark = pytest.mark.parametrize("hub", ["kube-registry-3"], indirect=True, scope="session")
 
 
 @pytest.fixture

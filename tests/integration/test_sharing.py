@@ -190,6 +190,8 @@ def test_an_organization_is_deleted_with_its_repositories_only_when_asked(
 
     done = alice.run("sealoshub", "org", "delete", unique, "--with-repositories", "--wait", "30s")
     assert done.returncode == ACCEPTED, done.stderr
-    assert "stays in the registry" in done.stderr
+    assert "deletes the content" in done.stderr
+    gone = alice.run("crane", "manifest", f"{hub.host}/{unique}/app:v1")
+    assert gone.returncode != ACCEPTED
     assert alice.run("sealoshub", "get", "orgs", unique).returncode == INVALID
     assert alice.run("sealoshub", "get", "images", f"{unique}/app:v1").returncode == INVALID

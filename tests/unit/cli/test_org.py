@@ -215,7 +215,7 @@ def test_delete(program: Program, cluster: MemoryCluster) -> None:
     assert cluster.deleted == []
     result = program("org", "delete", "team", "--with-repositories")
     assert result.exit_code == 0
-    assert "content of team stays in the registry" in result.stderr
+    assert "deletes the content of team in the registry too" in result.stderr
     assert cluster.deleted == ["Organization team"]
     assert cluster.writes == [
         {"metadata": {"annotations": {"imagehub.sealos.io/force-delete": "true"}}}

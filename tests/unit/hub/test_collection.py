@@ -146,6 +146,17 @@ def test_a_plan_that_takes_something_needed_is_refused(made: Storage) -> None:
             collection.require_harmless(plan, needed)
 
 
+def test_what_comes_or_goes_while_we_look_is_no_fault(made: Storage) -> None:
+    """Only what is needed before and after the dry run may not be in it."""
+    made.image("org/app", "stays", "v1")
+    before = storage.needed(made.root, tagged_only=False)
+    pushed, _ = made.image("org/app", "pushed", "v2")
+    after = storage.needed(made.root, tagged_only=False)
+    assert pushed in after.blobs
+    for both in (before.and_also(after), after.and_also(before)):
+        assert both == before
+
+
 def test_the_last_upload_is_found(made: Storage) -> None:
     """That of a blob that is to go, or one that is under way; blobs of images do not count."""
     _, blobs = made.image("org/app", "one", "v1")
