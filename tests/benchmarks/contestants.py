@@ -1,4 +1,4 @@
-"""Who pushes in the benchmark, and what one push of theirs costs."""
+"""Who pushes and pulls in the benchmark, and what one run of theirs costs."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ print(json.dumps([code, wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 10
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A client and how it is told to push.
+    """A client and how it is told to push and to pull.
 
     Words of the commands may hold `{layout}` (an OCI layout and the name of its image are
-    `{layout}:v1`), `{archive}`, `{host}` and `{reference}`.
+    `{layout}:v1`), `{archive}`, `{host}`, `{reference}`, and `{target}` (a new OCI layout).
 
     Args:
         name: Name of the program.
         layout: Pushes an OCI layout.
+        pull: Pulls into an OCI layout.
         archive: Pushes a docker archive; empty if the client has no way.
         prepare: Is run once for each home folder.
     """
 
     name: str
     layout: tuple[str, ...]
+    pull: tuple[str, ...]
     archive: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
 
@@ -51,20 +53,24 @@ CONTESTANTS: Final = (
     Contestant(
         OURS,
         layout=("push", "--cr-option", "no", "oci:{layout}:v1", "{reference}"),
+        pull=("pull", "{reference}", "oci:{target}"),
         archive=("push", "--cr-option", "no", "docker-archive:{archive}", "{reference}"),
     ),
     Contestant(
         "crane",
         layout=("push", "{layout}", "{reference}"),
+        pull=("pull", "--format", "oci", "{reference}", "{target}"),
         archive=("push", "{archive}", "{reference}"),
     ),
     Contestant(
         "oras",
         layout=("cp", "--from-oci-layout", "--to-plain-http", "{layout}:v1", "{reference}"),
+        pull=("cp", "--to-oci-layout", "--from-plain-http", "{reference}", "{target}:v1"),
     ),
     Contestant(
         "regctl",
         layout=("image", "copy", "ocidir://{layout}:v1", "{reference}"),
+        pull=("image", "copy", "{reference}", "ocidir://{target}:v1"),
         prepare=("registry", "set", "--tls", "disabled", "{host}"),
     ),
     Contestant(
@@ -77,6 +83,14 @@ CONTESTANTS: Final = (
             "--dest-tls-verify=false",
             "oci:{layout}:v1",
             "docker://{reference}",
+        ),
+        pull=(
+            "copy",
+            "--quiet",
+            "--insecure-policy",
+            "--src-tls-verify=false",
+            "docker://{reference}",
+            "oci:{target}:v1",
         ),
         archive=(
             "copy",

@@ -1,4 +1,4 @@
-"""How fast images are pushed, beside the clients that everybody uses.
+"""How fast images are pushed and pulled, beside the clients that everybody uses.
 
 Same source, same registry, in turns. `BENCH_RUNS` (5) is the number of rounds. `BENCH_ONLY` is a
 regular expression for the names of cases; of the others the table keeps what it says.
@@ -6,6 +6,7 @@ regular expression for the names of cases; of the others the table keeps what it
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -18,6 +19,7 @@ import shutil
 import statistics
 import tarfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-RESULT: Final = Path(__file__).parents[2] / "docs" / "explanation" / "benchmarks" / "push.json"
+RESULTS: Final = Path(__file__).parents[2] / "docs" / "explanation" / "benchmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ CASES: Final = (
     Case("docker archive, 4 layers of 64 MiB", 4, 64 * MIB, archive=True),
     Case("second push of the archive", 4, 64 * MIB, again=True, archive=True),
 )
+PULLS: Final = (
+    Case("pull of one layer of 1 GiB", 1, 1024 * MIB),
+    Case("pull of 100 layers of 64 KiB", 100, 64 * KIB),
+)
 REGISTRIES: Final = {"2.8": "docker-registry", "3": "registry"}
 ENV: Final[Mapping[str, str]] = dict(os.environ)  # before `clean_environment`
 RUNS: Final = int(ENV.get("BENCH_RUNS", "5"))
@@ -81,12 +87,11 @@ def folder(memory_folder: Path) -> Iterator[Path]:
 
 def test_push(folder: Path, publish: Callable[[str, Sequence[dict[str, Any]]], None]) -> None:
     """Push every case with every client, round after round; the fastest is the measure."""
-    programs = {each.name: need(each.name) for each in CONTESTANTS if each.name != OURS}
-    programs[OURS] = SEALOSHUB
+    programs = all_programs()
     rows: list[dict[str, Any]] = []
     for case in CASES:
         if not ONLY.search(case.name):
-            rows += earlier(case)
+            rows += earlier("push", case)
             continue
         source = folder / "source"
         if case.archive:
@@ -94,26 +99,67 @@ def test_push(folder: Path, publish: Callable[[str, Sequence[dict[str, Any]]], N
         else:
             write_layout(source, case)
         for version, binary in REGISTRIES.items():
-            costs = measure(case, source, need(binary), programs, folder)
+            costs = measure(
+                [each for each in CONTESTANTS if each.archive or not case.archive],
+                partial(one_push, programs, case, source, need(binary)),
+                folder,
+            )
             rows.append(row(case, version, costs))
             print(json.dumps(rows[-1], indent=2))  # noqa: T201  # a long benchmark says how far it is
         shutil.rmtree(source)
     publish("push", rows)
 
 
-def earlier(case: Case) -> list[dict[str, Any]]:
+def test_pull(folder: Path, publish: Callable[[str, Sequence[dict[str, Any]]], None]) -> None:
+    """Pull every case with every client, round after round, from a registry that has it."""
+    programs = all_programs()
+    rows: list[dict[str, Any]] = []
+    for case in PULLS:
+        if not ONLY.search(case.name):
+            rows += earlier("pull", case)
+            continue
+        source = folder / "source"
+        write_layout(source, case)
+        for version, binary in REGISTRIES.items():
+            with registry_with(source, folder / "served", need(binary)) as registry:
+                costs = measure(
+                    CONTESTANTS,
+                    partial(one_pull, programs, registry),
+                    folder,
+                )
+            shutil.rmtree(folder / "served")
+            rows.append(row(case, version, costs))
+            print(json.dumps(rows[-1], indent=2))  # noqa: T201  # a long benchmark says how far it is
+        shutil.rmtree(source)
+    if rows:
+        publish("pull", rows)
+
+
+def all_programs() -> dict[str, Path]:
+    """Return where the clients are."""
+    found = {each.name: need(each.name) for each in CONTESTANTS if each.name != OURS}
+    return {**found, OURS: SEALOSHUB}
+
+
+def earlier(table: str, case: Case) -> list[dict[str, Any]]:
     """Return the rows of an earlier run."""
-    if not RESULT.exists():
+    result = RESULTS / f"{table}.json"
+    if not result.exists():
         return []
-    known: list[dict[str, Any]] = json.loads(RESULT.read_text())["rows"]
+    known: list[dict[str, Any]] = json.loads(result.read_text())["rows"]
     return [row for row in known if row["case"] == case.name]
 
 
 def measure(
-    case: Case, source: Path, binary: Path, programs: Mapping[str, Path], folder: Path
+    contestants: Sequence[Contestant], go: Callable[[Contestant, Path], Cost], folder: Path
 ) -> dict[str, list[Cost]]:
-    """Return what the rounds cost each client that can push *case*; a first round warms up."""
-    contestants = [each for each in CONTESTANTS if each.archive or not case.archive]
+    """Return what the rounds cost each client; a first round warms up.
+
+    Args:
+        contestants: Who takes part.
+        go: Lets one of them run, in a folder of its own.
+        folder: For those folders.
+    """
     costs: dict[str, list[Cost]] = {each.name: [] for each in contestants}
     numbers = itertools.count()
     for turn in range(RUNS + 1):
@@ -121,7 +167,7 @@ def measure(
         shift = turn % len(contestants)
         for each in [*contestants[shift:], *contestants[:shift]]:
             place = folder / f"run-{next(numbers)}"
-            cost = one_push(each, programs[each.name], case, source, binary, place)
+            cost = go(each, place)
             shutil.rmtree(place)
             if turn:
                 costs[each.name].append(cost)
@@ -129,18 +175,15 @@ def measure(
 
 
 def one_push(  # noqa: PLR0913, PLR0917  # what differs from run to run
-    contestant: Contestant, program: Path, case: Case, source: Path, binary: Path, place: Path
+    programs: Mapping[str, Path],
+    case: Case,
+    source: Path,
+    binary: Path,
+    contestant: Contestant,
+    place: Path,
 ) -> Cost:
     """Push to a registry that has nothing, from a home folder that has nothing."""
-    home = place / "home"
-    (home / "run").mkdir(parents=True)
-    env = {
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        "PATH": ENV.get("PATH", os.defpath),
-        "TMPDIR": str(home),
-        "XDG_RUNTIME_DIR": str(home / "run"),
-    }
+    env, program = new_home(place), programs[contestant.name]
     with RegistryServer(binary, place / "registry", {"PATH": env["PATH"]}) as registry:
         values = {
             "layout": str(source),
@@ -153,6 +196,45 @@ def one_push(  # noqa: PLR0913, PLR0917  # what differs from run to run
         words = contestant.archive if case.archive else contestant.layout
         cost = run(program, words, values, env)
         return run(program, words, values, env) if case.again else cost
+
+
+def one_pull(
+    programs: Mapping[str, Path], registry: RegistryServer, contestant: Contestant, place: Path
+) -> Cost:
+    """Pull into an OCI layout that is not there yet, from a home folder that has nothing."""
+    env, program = new_home(place), programs[contestant.name]
+    values = {
+        "target": str(place / "layout"),
+        "host": registry.host,
+        "reference": f"{registry.host}/bench/image:v1",
+    }
+    if contestant.prepare:
+        run(program, contestant.prepare, values, env)
+    return run(program, contestant.pull, values, env)
+
+
+@contextlib.contextmanager
+def registry_with(source: Path, place: Path, binary: Path) -> Iterator[RegistryServer]:
+    """Return a registry that has the image of an OCI layout."""
+    env = new_home(place)
+    with RegistryServer(binary, place / "registry", {"PATH": env["PATH"]}) as registry:
+        crane = next(each for each in CONTESTANTS if each.name == "crane")
+        values = {"layout": str(source), "reference": f"{registry.host}/bench/image:v1"}
+        run(need("crane"), crane.layout, values, env)
+        yield registry
+
+
+def new_home(place: Path) -> dict[str, str]:
+    """Return the environment of a client whose home folder is new."""
+    home = place / "home"
+    (home / "run").mkdir(parents=True)
+    return {
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PATH": ENV.get("PATH", os.defpath),
+        "TMPDIR": str(home),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+    }
 
 
 def row(case: Case, version: str, costs: Mapping[str, Sequence[Cost]]) -> dict[str, Any]:
