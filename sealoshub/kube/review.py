@@ -40,6 +40,7 @@ MAX_CONNECTIONS: Final = 64
 MAX_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of 500 objects is far below it
 MAX_LINE: Final = 4 * 1024 * 1024  # bytes of one watch event; etcd's own limit is 1.5 MiB
 PAGE: Final = 500  # objects of one list answer
+SMALLER: Final = 8  # times, if that was too much at once
 
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
@@ -50,6 +51,10 @@ _CUT_OFF: Final = (
     httpx.RemoteProtocolError,
     ConnectionError,
 )
+
+
+class _TooLargeError(UnavailableError):
+    """An answer is longer than any that is believed."""
 
 
 class ApiServer:
@@ -244,11 +249,20 @@ class ApiServer:
             NotFoundError: The API server does not serve the resource.
             UnavailableError: No sensible answer, or the token server may not read it.
         """
-        parameters = {"limit": str(PAGE)}
+        limit = PAGE
+        parameters = {"limit": str(limit)}
         if label_selector:
             parameters["labelSelector"] = label_selector
         while True:
-            answer = await self._own("GET", path, parameters=parameters)
+            try:
+                answer = await self._own("GET", path, parameters=parameters)
+            except _TooLargeError:
+                # The longest lists in a status make a hundred times of a usual object.
+                if limit == 1:
+                    raise
+                limit = max(1, limit // SMALLER)
+                parameters["limit"] = str(limit)
+                continue
             metadata = answer.get("metadata") or {}
             page = [item for item in answer.get("items") or () if isinstance(item, dict)]
             yield page, str(metadata.get("resourceVersion") or "")
@@ -424,7 +438,7 @@ class ApiServer:
             async for chunk in answer.aiter_bytes():
                 received += chunk
                 if len(received) > MAX_ANSWER:
-                    raise UnavailableError(f"the API server answered {path} without end")
+                    raise _TooLargeError(f"the API server answered {path} without end")
             return answer.status_code, bytes(received)
 
     @asynccontextmanager

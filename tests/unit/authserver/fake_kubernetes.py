@@ -252,10 +252,11 @@ class _Handler(BaseHTTPRequestHandler):
             items = [i for i in items if i["metadata"].get("labels", {}).get(label) == value]
         # Pages of two, so that everybody who lists must follow `continue`.
         start = int((query.get("continue") or ["0"])[0])
+        end = start + min(2, int((query.get("limit") or ["2"])[0]))
         metadata = {"resourceVersion": str(fake.version)}
-        if len(items) > start + 2:
-            metadata["continue"] = str(start + 2)
-        self._send(200, {"metadata": metadata, "items": items[start : start + 2]})
+        if len(items) > end:
+            metadata["continue"] = str(end)
+        self._send(200, {"metadata": metadata, "items": items[start:end]})
 
     def _watch(self, path: str, query: dict[str, list[str]]) -> None:
         fake = self.fake

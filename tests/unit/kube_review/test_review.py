@@ -18,7 +18,7 @@ from sealoshub.errors import (
     NotFoundError,
     UnavailableError,
 )
-from sealoshub.kube import ConflictError, GoneError, UserInfo
+from sealoshub.kube import ConflictError, GoneError, UserInfo, review
 from sealoshub.kube.answer import ResourceAttributes
 from sealoshub.kube.review import ApiServer
 from sealoshub.secret import Secret
@@ -222,6 +222,24 @@ def test_objects(fake: FakeKubernetes, token_file: Path) -> None:
             await api.delete(f"{LOGINS}/a")
 
     ask(fake, token_file, everything)
+
+
+def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones(
+    fake: FakeKubernetes, token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost or told twice; one object that is too large is an outage."""
+    monkeypatch.setattr(review, "MAX_ANSWER", 4000)
+    for name in ("a", "b", "c"):
+        fake.put_repository(f"team/{name}", private=True)
+    large = {"metadata": {"name": "team.z"}, "spec": {"name": "team/z"}, "status": "x" * 3000}
+    fake.change(f"{REPOSITORIES}/team.z", large)
+    fake.change(f"{REPOSITORIES}/team.y", {**large, "metadata": {"name": "team.y"}})
+    items, _ = ask(fake, token_file, lambda api: api.list(REPOSITORIES))
+    names = [item["metadata"]["name"] for item in items]
+    assert names == ["team.a", "team.b", "team.c", "team.z", "team.y"]
+    fake.change(f"{REPOSITORIES}/team.x", {**large, "status": "x" * 5000})
+    with pytest.raises(UnavailableError, match="without end"):
+        ask(fake, token_file, lambda api: api.list(REPOSITORIES))
 
 
 def test_a_watch_yields_changes_and_says_when_it_is_too_old(
