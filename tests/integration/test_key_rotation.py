@@ -142,8 +142,12 @@ def listed(hub: Hub) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+# Every registry, and every API once: token server and registry read files, and ask nobody.
 @pytest.mark.parametrize(
-    "hub", ["embedded-registry-2.8", "embedded-registry-3"], indirect=True, scope="session"
+    "hub",
+    ["embedded-registry-2.8", "embedded-registry-3", "kube-registry-3"],
+    indirect=True,
+    scope="session",
 )
 def test_keys_change_under_load_without_a_failed_request(hub: Hub, unique: str) -> None:
     """Two changes in a row need no restart; the one after lets the registry start again.
