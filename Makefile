@@ -66,8 +66,10 @@ demo: venv ## Show a whole hub at work, on this machine
 bench: tools ## Measure speed and memory against stock clients
 	$(PYTEST) -n 0 --timeout 3600 tests/benchmarks
 
-bench-auth: tools ## Measure what a token costs (needs wrk: apt-get install wrk)
-	$(PYTEST) -n 0 --timeout 1800 tests/benchmarks/test_auth.py
+# BENCH_ONLY is warm, cold, soak, watched, or scale, which is long and runs only by its name.
+bench-auth: tools ## Measure what a token costs (needs wrk: apt-get install wrk; 5 minutes)
+	BENCH_ONLY='$(BENCH_ONLY)' \
+	  $(PYTEST) -n 0 --timeout 1800 tests/benchmarks/test_auth.py tests/benchmarks/test_auth_scale.py
 
 # BENCH_RUNS=1 is a quick look; BENCH_ONLY is a regular expression for the cases.
 bench-push: tools ## Measure pushes against crane, oras, regctl and skopeo (about 15 minutes)
