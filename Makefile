@@ -6,6 +6,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 BENCH_RUNS ?= 5
 BENCH_ONLY ?=
+BENCH_SIZES ?= 100,1000,10000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools unit integration test check demo bench bench-auth bench-push docs format clean
+.PHONY: help venv tools unit integration test check demo bench bench-auth bench-push bench-hub docs format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,7 +65,7 @@ demo: venv ## Show a whole hub at work, on this machine
 	@$(BIN)/python tests/demo.py
 
 bench: tools ## Measure speed and memory against stock clients
-	$(PYTEST) -n 0 --timeout 3600 tests/benchmarks
+	BENCH_SIZES=100,1000 $(PYTEST) -n 0 --timeout 3600 tests/benchmarks
 
 # BENCH_ONLY is warm, cold, soak, watched, or scale, which is long and runs only by its name.
 bench-auth: tools ## Measure what a token costs (needs wrk: apt-get install wrk; 5 minutes)
@@ -75,6 +76,10 @@ bench-auth: tools ## Measure what a token costs (needs wrk: apt-get install wrk;
 bench-push: tools ## Measure pushes against crane, oras, regctl and skopeo (about 15 minutes)
 	BENCH_RUNS=$(BENCH_RUNS) BENCH_ONLY='$(BENCH_ONLY)' \
 	  $(PYTEST) -n 0 --timeout 3600 -s tests/benchmarks/test_push.py
+
+# BENCH_SIZES names the numbers of organisations; 10000 takes about half an hour and 6 GiB.
+bench-hub: tools ## Measure how a hub grows, up to 100,000 images (about 40 minutes)
+	BENCH_SIZES=$(BENCH_SIZES) $(PYTEST) -n 0 --timeout 7200 -s tests/benchmarks/test_hub.py
 
 docs: venv ## Write the references, and check the documentation
 	@$(BIN)/python tests/tools/cli_reference.py

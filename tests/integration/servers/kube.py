@@ -174,6 +174,11 @@ class KubeApiServer:
             check=False,
         )
 
+    @property
+    def pid(self) -> int:
+        """Process id of the API server."""
+        return self._server.pid
+
     def pause(self) -> None:
         """Let the API server hang."""
         self._server.pause()
