@@ -17,6 +17,7 @@ from tests.integration.cutting_proxy import CuttingProxy, Rule
 from tests.integration.people import SEALOSHUB
 from tests.integration.servers.process import wait_until
 from tests.integration.test_way_through import eventually, organization, set_private
+from tests.signed_images import signed_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -226,13 +227,13 @@ def test_who_may_pull(hub: Hub, unique: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hub", ["kube-registry-3"], indirect=True, scope="session")
 def test_copies_within_a_hub(hub: Hub, unique: str, tmp_path: Path) -> None:
-    """A copy within a hub moves no blob; who may not pull the source may not copy it."""
+    """A copy within a hub moves no blob, signatures included; who may not pull may not copy."""
     alice, bob = hub.user(f"alice-{unique}"), hub.user(f"bob-{unique}")
     organization(alice, unique)
     organization(bob, f"{unique}-b")
     for person in (alice, bob):
         person.run("sealoshub", "login", hub.host, "--kubeconfig", expect=DONE)
-    image = oci_layout(tmp_path / "image", layers=2)
+    image = signed_layout(tmp_path / "image")
     push(alice, image.path, f"{hub.host}/{unique}/app:v1")
     source = f"docker://{hub.host}/{unique}/app:v1"
     copy = f"{hub.host}/{unique}/copy:v1"
@@ -241,6 +242,9 @@ def test_copies_within_a_hub(hub: Hub, unique: str, tmp_path: Path) -> None:
     events = [json.loads(line) for line in done.stdout.splitlines()]
     states = {event["state"] for event in events if event["event"] == "blob"}
     assert states == {"mounted"}
+    assert events[-1]["uploaded"] == 0
+    tags = {event["tag"] for event in events if event["event"] == "manifest"}
+    assert tags == {"v1", None, *image.tags}
     assert alice.run("crane", "digest", copy, expect=DONE).stdout.strip() == image.digest
     refused = bob.run(*words, f"{hub.host}/{unique}-b/app:v1", expect=DENIED)
     assert bob.name in refused.stderr
