@@ -40,12 +40,12 @@ def is_layout(store: Store) -> bool:
 
 
 def read_layout(store: Store, ref: str | None, platform: Platform | None = None) -> Contents:
-    """Read every manifest below one entry of `index.json`, and what refers to it.
+    """Read every manifest below one entry of `index.json`, with signatures and the like.
 
     Args:
         store: Where the layout lies.
         ref: Name or digest of the entry; None if there is only one.
-        platform: Of an index only the image for it; None: all, with signatures and the like.
+        platform: Of an index only the image for it; None: all.
 
     Raises:
         NotFoundError: There is no such entry, or none for *platform*.
@@ -59,10 +59,7 @@ def read_layout(store: Store, ref: str | None, platform: Platform | None = None)
     if platform is not None:
         root = narrow(store.name, root, platform, fetch)
     manifests = walk.collect(store.name, root, fetch)
-    if platform is None:
-        referrers, tags = others.belonging_to(manifests, entries)
-    else:
-        referrers, tags = (), {}
+    referrers, tags = others.belonging_to(manifests, entries)
     names = (
         entry.annotations[key] for entry in chosen for key in NAME_KEYS if key in entry.annotations
     )

@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
@@ -30,6 +29,7 @@ from sealoshub.registry.remote import Remote
 from sealoshub.registry.remote_image import RemoteImage, resolve, small_blob
 from sealoshub.registry.target import Kind
 from sealoshub.registry.throttle import Throttle
+from sealoshub.value import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,9 @@ def pull(  # noqa: PLR0913  # one keyword per option of the command line
     if reference.tag is None and reference.digest is None:
         reference = replace(reference, tag="latest")
     client.ping()
-    image = resolve(Remote(client, reference.repository), reference, platform, strict=strict)
+    alone = target.kind is Kind.DOCKER_ARCHIVE  # which has no place for signatures
+    source = Remote(client, reference.repository)
+    image = resolve(source, reference, platform, strict=strict, alone=alone)
     throttle = Throttle(limit_rate) if limit_rate is not None else None
     pull_ = _Pull(image, reference, jobs, events, throttle)
     if target.kind is Kind.OCI:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sealoshub.errors import InvalidInputError
@@ -11,6 +10,7 @@ from sealoshub.registry import referring, remote, walk
 from sealoshub.registry.image import MAX_MANIFEST
 from sealoshub.registry.layout import narrow
 from sealoshub.registry.referring import Belonging
+from sealoshub.value import Value, field
 
 if TYPE_CHECKING:
     from sealoshub.reference import Reference
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from sealoshub.registry.remote import Remote
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteImage:
+class RemoteImage(Value):
     """An image that can be read; its manifests are here already, its blobs are not.
 
     Args:
@@ -54,16 +53,21 @@ class RemoteImage:
 
 
 def resolve(
-    source: Remote, reference: Reference, platform: Platform | None = None, *, strict: bool = True
+    source: Remote,
+    reference: Reference,
+    platform: Platform | None = None,
+    *,
+    strict: bool = True,
+    alone: bool = False,
 ) -> RemoteImage:
     """Find what *reference* is and read all its manifests.
 
     Args:
         source: The repository of *reference*.
         reference: Tag or digest; without either `latest`.
-        platform: Take the one image of an index that fits; None: all of it, with signatures and
-            whatever else refers to it.
+        platform: Take the one image of an index that fits; None: all of it.
         strict: An image that is not in an index must be for *platform* too.
+        alone: Without signatures and whatever else belongs to it.
 
     Raises:
         NotFoundError: There is no such image, or none for *platform*.
@@ -84,7 +88,7 @@ def resolve(
     if platform is not None and (strict or descriptor.media_type in INDEX_TYPES):
         descriptor = narrow(name, descriptor, platform, fetch)
     manifests = walk.collect(name, descriptor, fetch)
-    if platform is not None:
+    if alone:
         return RemoteImage(source, manifests, walk.distinct(name, manifests))
     others = referring.find(source, name, manifests, fetch)
     manifests = (*others.manifests, *manifests)

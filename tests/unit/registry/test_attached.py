@@ -125,6 +125,34 @@ def test_the_images_of_an_index(puller: Puller, connect: ClientMaker) -> None:
         assert sha256(other.manifests["o/app"][tag_of(child)][1]) == digest
 
 
+@pytest.mark.parametrize("way", ["pull", "copy", "push"])
+def test_one_platform(puller: Puller, connect: ClientMaker, way: str) -> None:
+    """One image of an index comes with its own signatures, and without those of the index."""
+    image = oci_layout(puller.folder / "multi", platforms=("linux/amd64", "linux/arm64"))
+    stock(puller.registry, image)
+    child = image.manifests["linux/arm64"]
+    digest = attach(puller.registry, child)
+    attach(puller.registry, image.digest, "sig", ("the index",))
+    attach(puller.registry, image.manifests["linux/amd64"], "sig", ("the other",))
+    platform = Platform("linux", "arm64")
+    if way == "pull":
+        puller(platform=platform)
+        assert entries(puller) == {"v1": child, tag_of(child): digest}
+        return
+    puller()
+    reference = Reference.parse(f"{puller.registry.host}/o/app:v1")
+    with FakeRegistry() as other:
+        opened = (
+            open_remote(connect(puller.registry.host), reference, platform)
+            if way == "copy"
+            else open_image(f"{puller.folder}/out:v1", platform=str(platform))
+        )
+        with opened as source:
+            push(connect(other.host), source, Reference.parse(f"{other.host}/o/app:v1"))
+        stored = {name: sha256(content) for name, (_, content) in other.manifests["o/app"].items()}
+    assert stored == {"v1": child, child: child, tag_of(child): digest, digest: digest}
+
+
 def test_signed_again(image: Layout, connect: ClientMaker, registry: FakeRegistry) -> None:
     """A newer signature arrives with the next copy; one that was added there is not taken away."""
     stock(registry, image)
@@ -158,13 +186,11 @@ def test_signed_elsewhere(
 
 
 def test_without(puller: Puller, image: Layout) -> None:
-    """One platform and a docker archive are without, and nothing is asked for them."""
+    """A docker archive is without, and nothing is asked for it."""
     stock(puller.registry, image)
     attach(puller.registry, image.digest)
     puller(Target(Kind.DOCKER_ARCHIVE, puller.folder / "app.tar"))
-    puller(platform=Platform("linux", "amd64"))
     assert puller.registry.count("GET", "/manifests/sha256-") == 0
-    assert entries(puller) == {"v1": image.digest}
 
 
 def test_the_image_under_a_tag_of_its_own(puller: Puller, image: Layout) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from sealoshub.errors import InvalidInputError, NotFoundError, UnavailableError
 from sealoshub.reference import MediaType, Reference
-from sealoshub.registry.image import Platform
 from sealoshub.registry.push import push
 from sealoshub.registry.remote_source import open_remote
 from sealoshub.registry.source import open_image
@@ -196,10 +195,9 @@ def test_an_api_that_is_none(puller: Puller, image: Layout, status: int) -> None
 
 
 def test_without_them(puller: Puller, image: Layout) -> None:
-    """One platform and a docker archive are without."""
+    """A docker archive is without."""
     stock(puller.registry, image)
     puller(Target(Kind.DOCKER_ARCHIVE, puller.folder / "app.tar"))
-    puller(platform=Platform("linux", "amd64"))
     assert puller.registry.count("GET", "/referrers/") == 0
     assert puller.registry.count("GET", "/manifests/sha256-") == 0
 
