@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sealoshub.registry.client import Client
 
 _ACCEPT: Final[Mapping[str, str]] = {"Accept": ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))}
+MAX_LISTED: Final = 10_000  # manifests of one index; more are no image
 _DELETES: Final = {200, 202, 400, 404, 405}
 
 
@@ -79,20 +80,38 @@ def remove_manifest(client: Client, name: str, digest: str) -> None:
 
 
 def listed(client: Client, name: str, digest: str) -> tuple[str, ...]:
-    """Return the digests of the manifests that the index *digest* lists; none for an image.
+    """Return the digests of all manifests that the index *digest* leads to; none for an image.
 
     Raises:
         NotFoundError: It is not there.
         SealosHubError: Not now.
     """
-    found = _manifest(client, name, digest, (f"repository:{name}:pull",))
+    scopes = (f"repository:{name}:pull",)
+    found = _manifest(client, name, digest, scopes)
     if found is None:
         raise NotFoundError(f"{client.host} has no {name}@{digest}")
+    reached: dict[str, None] = {}
+    waiting = [found[1]]
+    while waiting and len(reached) < MAX_LISTED:
+        for entry, media_type in _entries(waiting.pop()):
+            if entry in reached:
+                continue
+            reached[entry] = None
+            if media_type in INDEX_TYPES and (inner := _manifest(client, name, entry, scopes)):
+                waiting.append(inner[1])
+    return tuple(reached)
+
+
+def _entries(content: bytes) -> list[tuple[str, str]]:
+    """Return digest and media type of each manifest in an index; none of anything else."""
     try:
-        entries = json.loads(found[1]).get("manifests") or []
-        return tuple(Digest.parse(str(entry["digest"])).text for entry in entries)
+        found = json.loads(content).get("manifests") or []
+        return [
+            (Digest.parse(str(entry["digest"])).text, str(entry.get("mediaType")))
+            for entry in found
+        ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInputError):
-        return ()  # whoever pushed it wrote it
+        return []  # whoever pushed it wrote it
 
 
 def _manifest(

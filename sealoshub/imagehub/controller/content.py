@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
 from sealoshub.imagehub.controller import kinds, record, repository, tagrules
+from sealoshub.imagehub.controller.conditions import MAX_LISTED
 from sealoshub.imagehub.controller.held import NONE, Held, presence, says
 from sealoshub.imagehub.controller.world import remove
 from sealoshub.imagehub.image import image_from
@@ -141,7 +142,7 @@ def _reconcile(
             new = _New(f"{path}:{tag}", held.tags[tag], creators.get(tag, ""))
             if _keep(world, describe, organization, new, images.get(tag, [])):
                 written.add(tag)
-    yield ("Repository", path)
+    yield from _above(path, held)
     for image in (image for tag in asked for image in images.get(tag, ())):
         if image.tag not in held.tags:
             # What a rule deletes it deletes for good, whichever client pushed it.
@@ -151,6 +152,14 @@ def _reconcile(
             yield ("Image", image.object_name)
     for note in notes:
         _remove_note(world, note)
+
+
+def _above(path: str, held: Held) -> Iterator[tuple[str, str]]:
+    """Yield the keys of what holds the tags of *path*."""
+    yield ("Repository", path)
+    if len(held.tags) > MAX_LISTED:
+        # Its status does not show every change, and what is shown leads to the organisation.
+        yield ("Organization", path.partition("/")[0])
 
 
 def _is_right(image: Picture, held: Held) -> bool:

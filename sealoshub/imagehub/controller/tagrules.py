@@ -15,6 +15,7 @@ from sealoshub.errors import (
     UnavailableError,
 )
 from sealoshub.imagehub import limits
+from sealoshub.imagehub.controller import kinds
 from sealoshub.imagehub.controller.announce import announce
 from sealoshub.imagehub.controller.conditions import condition
 from sealoshub.imagehub.controller.record import recorded
@@ -54,8 +55,11 @@ def enforce(  # noqa: PLR0913, PLR0917  # what one look at a repository knows
     Raises:
         UnavailableError: Not now.
     """
-    found = put_back(world, registry, path, tags, asked, images, actors)
-    gone = delete_due(world, registry, path, found, images)
+    repository = world.repository(path)
+    if repository is None or "deletionTimestamp" in repository["metadata"]:
+        return tags, set()
+    found = put_back(world, registry, repository, tags, asked, images, actors)
+    gone = delete_due(world, registry, repository, found, images)
     if gone:
         found = {tag: digest for tag, digest in found.items() if tag not in gone}
     return found, gone
@@ -64,7 +68,7 @@ def enforce(  # noqa: PLR0913, PLR0917  # what one look at a repository knows
 def put_back(  # noqa: PLR0913, PLR0917  # as above
     world: World,
     registry: Registry,
-    path: str,
+    repository: Object,
     tags: Mapping[str, str],
     asked: Iterable[str],
     images: Mapping[str, Sequence[Picture]],
@@ -77,7 +81,7 @@ def put_back(  # noqa: PLR0913, PLR0917  # as above
     Args:
         world: The cluster.
         registry: Where the tags are.
-        path: `org/repo`.
+        repository: Whose rules they are.
         tags: What each tag names now.
         asked: Those that may have moved.
         images: The Images of each tag, which remember what it named.
@@ -86,9 +90,8 @@ def put_back(  # noqa: PLR0913, PLR0917  # as above
     Raises:
         UnavailableError: Not now; what was moved is still remembered.
     """
-    repository = world.repository(path)
-    patterns = _immutable(repository)
-    if repository is None or not patterns:
+    path, patterns = kinds.spec_path(repository), _immutable(repository)
+    if not patterns:
         return tags
     found = dict(tags)
     for tag in sorted(set(asked) & tags.keys()):
@@ -121,7 +124,7 @@ def put_back(  # noqa: PLR0913, PLR0917  # as above
 def delete_due(
     world: World,
     registry: Registry,
-    path: str,
+    repository: Object,
     tags: Mapping[str, str],
     images: Mapping[str, Sequence[Picture]],
 ) -> set[str]:
@@ -130,9 +133,8 @@ def delete_due(
     Raises:
         UnavailableError: Not now.
     """
-    repository = world.repository(path)
-    rule = limits.Retention.read((repository or {}).get("spec") or {})
-    if repository is None or rule is None or "deletionTimestamp" in repository["metadata"]:
+    path, rule = kinds.spec_path(repository), limits.Retention.read(repository.get("spec") or {})
+    if rule is None:
         return set()
     due = rule.due(_aged(world, tags, images), _immutable(repository), world.now())
     if not due:
@@ -234,8 +236,8 @@ def _aged(
     return found
 
 
-def _immutable(repository: Object | None) -> tuple[str, ...]:
-    return limits.patterns(((repository or {}).get("spec") or {}).get("immutableTags"))
+def _immutable(repository: Object) -> tuple[str, ...]:
+    return limits.patterns((repository.get("spec") or {}).get("immutableTags"))
 
 
 def _conditions_of(repository: Object) -> Sequence[Mapping[str, Any]]:

@@ -37,7 +37,7 @@ def connect(world: World, queue: Queue, looks: KeyQueue[str]) -> None:
 
     world.organizations.on_change(partial(_organization, world, lane(world.organizations)))
     world.repositories.on_change(partial(_repository, world, lane(world.repositories)))
-    world.images.on_change(partial(_image, lane(world.images)))
+    world.images.on_change(partial(_image, world, lane(world.images)))
     for informer in (world.namespaces, world.roles, world.bindings):
         informer.on_change(partial(_owned, world, lane(informer)))
     world.images.on_change(partial(_look, world, looks))
@@ -118,11 +118,11 @@ def _repository(world: World, add: Add, obj: Object) -> None:
             add(("Image", picture.object_name))
 
 
-def _image(add: Add, picture: kinds.Picture) -> None:
+def _image(world: World, add: Add, picture: kinds.Picture) -> None:
     add(("Image", picture.object_name))
     _add_path(add, picture.path)
-    if picture.path:
-        # Which holds more or less now; one that is being deleted waits for its last image.
+    if world.images.get(picture.object_name) is None:
+        # An organisation that is being deleted waits for its last image.
         add(("Organization", picture.path.partition("/")[0]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,7 +96,7 @@ def test_without_the_right(registry: FakeRegistry, connect: ClientMaker) -> None
 
 
 def test_what_an_index_lists(registry: FakeRegistry, connect: ClientMaker, tmp_path: Path) -> None:
-    """The manifests of an index; none of an image and of nonsense. What is missing lists nothing."""
+    """The manifests of an index; none of an image and of nonsense; an error if it is missing."""
     digest = pushed(registry, connect, tmp_path / "image", "linux/amd64", "linux/arm64")
     client = connect(registry.host)
     children = tags.listed(client, NAME, digest)
@@ -109,3 +110,25 @@ def test_what_an_index_lists(registry: FakeRegistry, connect: ClientMaker, tmp_p
         odd = Digest.of(content).text
         stored[odd] = (MediaType.OCI_INDEX, content)
         assert tags.listed(client, NAME, odd) == ()
+
+
+def test_an_index_of_indexes(registry: FakeRegistry, connect: ClientMaker) -> None:
+    """All that it leads to, each once, also where one leads back to itself."""
+    stored = registry.manifests.setdefault(NAME, {})
+
+    def index(*entries: tuple[str, str]) -> str:
+        listed = [{"digest": digest, "mediaType": kind} for digest, kind in entries]
+        content = json.dumps({"manifests": listed}).encode()
+        digest = Digest.of(content).text
+        stored[digest] = (MediaType.OCI_INDEX, content)
+        return digest
+
+    one, two, gone = (f"sha256:{letter * 64}" for letter in "123")
+    inner = index((one, MediaType.OCI_MANIFEST), (two, MediaType.OCI_MANIFEST))
+    outer = index(
+        (inner, MediaType.OCI_INDEX),
+        (one, MediaType.OCI_MANIFEST),
+        (gone, MediaType.OCI_INDEX),
+    )
+    found = tags.listed(connect(registry.host), NAME, outer)
+    assert sorted(found) == sorted([inner, one, two, gone])
