@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sealoshub.cli import options, session
+from sealoshub.cli import options, refusal, session
 from sealoshub.cli.output import Format, Output
 from sealoshub.credentials.program import HelperMissingError
 from sealoshub.errors import AuthenticationError, SealosHubError
+from sealoshub.imagehub.rights import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealoshub.credentials import StoredCredential
+    from sealoshub.registry.client import Client
     from sealoshub.registry.diagnose import Step
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _MARKS: Final = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "skipped": "-"}
+ORGANIZATIONS: Final = 20  # that are asked about
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -60,6 +65,7 @@ def doctor(
     tls = session.Tls(plain_http, ca_file, insecure, trust_realm)
     with session.registry_client(name, stored, tls, out, retry_seconds=5) as client:
         steps = list(diagnose.examine(client, trust, credential, plain_http=plain_http))
+        steps.append(_quota(client, steps))
     steps += helpers
     steps.append(_cluster(kubeconfig, context, out))
     first = next((step.error for step in steps if step.error is not None), None)
@@ -117,6 +123,30 @@ def _helpers(host: str, authfile: Path | None) -> list[Step]:
             detail = f"{each.error.message}; {each.named_in} wants it for {host}"
             steps.append(Step("helper", "failed", detail, each.repair, each.error))
     return steps or [Step("helper", "skipped", "the credential files name no credential helper")]
+
+
+def _quota(client: Client, before: Sequence[Step]) -> Step:
+    """Ask the hub whether there is room in the organizations that one may push to."""
+    from sealoshub.registry import hubapi  # noqa: PLC0415  # not for --help
+    from sealoshub.registry.diagnose import Step  # noqa: PLC0415  # as above
+
+    if any(step.error is not None for step in before):
+        return Step("quota", "skipped", "needs the steps before")
+    full: list[str] = []
+    try:
+        roles = hubapi.organizations(client) or []
+        mine = [name for name, role in roles if role != Role.VIEWER][:ORGANIZATIONS]
+        for name in mine:
+            found = hubapi.explain(client, "push", f"{name}/any", None, ())
+            if found.full:
+                full.append(found.reason)
+    except SealosHubError as exc:
+        return Step("quota", "skipped", f"the hub does not tell: {exc.message}")
+    if full:
+        return Step("quota", "warning", "; ".join(full), refusal.ROOM)
+    if not mine:
+        return Step("quota", "skipped", "there is no organization that you may push to")
+    return Step("quota", "ok", f"there is room in {', '.join(mine)}")
 
 
 def _is_readable_by_others(location: str) -> bool:

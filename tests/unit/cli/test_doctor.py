@@ -79,6 +79,7 @@ def test_everything_is_well(small: SmallHub) -> None:
         "acceptance": "ok",
         "clock": "ok",
         "login": "ok",
+        "quota": "skipped",
         "helper": "skipped",
         "cluster": "skipped",
     }
@@ -280,6 +281,27 @@ def test_a_realm_that_the_user_vouches_for(small: SmallHub, tmp_path: Path) -> N
         code, found = steps(secure.host, "--ca-file", str(ca), "--trust-realm")
     assert (code, found["realm"]["status"]) == (0, "ok")
     assert found["acceptance"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("full", "status", "words"),
+    [
+        (True, "warning", "team is over its quota: tags 3 of 2"),
+        (False, "ok", "there is room in team"),
+    ],
+)
+def test_room_for_pushes(small: SmallHub, *, full: bool, status: str, words: str) -> None:
+    """An organisation over its quota is a warning; one that is only read is not asked about."""
+    roles = [{"name": "team", "role": "developer"}, {"name": "web", "role": "viewer"}]
+    reason = "team is over its quota: tags 3 of 2" if full else "a binding"
+    answer = {"user": "alice", "allowed": not full, "reason": reason, "full": full}
+    small.answers["GET", "/v1/organizations"] = (200, {"organizations": roles})
+    small.answers["GET", "/v1/explain"] = (200, answer)
+    code, found = steps(small.host)
+    assert code == 0
+    assert (found["quota"]["status"], found["quota"]["detail"]) == (status, words)
+    asked = [seen.query["repository"] for seen in small.seen if seen.path == "/v1/explain"]
+    assert asked == [["team/any"]]
 
 
 KUBECONFIG = """\
