@@ -5,7 +5,6 @@ Sources: containers-auth.json(5); docker/cli `cli/config/configfile` and `creden
 
 from __future__ import annotations
 
-import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
@@ -85,6 +84,8 @@ def decode(body: Mapping[str, object], where: str) -> Entry | None:
     if not all(isinstance(value, str) for value in (encoded, identity, account, secret)):
         raise InvalidInputError(f"{where} holds something else than strings")
     if encoded:
+        import base64  # noqa: PLC0415  # for those who are logged in
+
         try:
             decoded = base64.b64decode(str(encoded), validate=False).decode("utf-8")
         except (binascii.Error, UnicodeDecodeError):
@@ -115,6 +116,8 @@ def encode(entry: Entry, old: object) -> dict[str, object]:
     for stale in ("identitytoken", "registrytoken", "username", "password"):
         fields.pop(stale, None)
     text = entry.secret.reveal()
+    import base64  # noqa: PLC0415  # as above
+
     plain = "" if entry.is_refresh_token else text
     fields["auth"] = base64.b64encode(f"{entry.account}:{plain}".encode()).decode()
     if entry.is_refresh_token:

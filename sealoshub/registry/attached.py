@@ -8,16 +8,17 @@ what it is about, so it is of use under this tag only, and goes with it.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from sealoshub.pattern import pattern
 from sealoshub.reference import Digest
 
 # Those whose content grows: cosign adds a layer for each signature. The others are written anew.
 GROWING: Final = ("sig", "att")
 KINDS: Final = (*GROWING, "sbom")
 # Of sha512 there are none: the tag would be longer than tags may be.
-_TAG: Final = re.compile(rf"sha256-([0-9a-f]{{64}})\.({'|'.join(KINDS)})")
+_TAG: Final = pattern(rf"sha256-([0-9a-f]{{64}})\.({'|'.join(KINDS)})")
+_LIST: Final = pattern(r"sha256-([0-9a-f]{64})")
 
 
 def tags_of(subject: Digest) -> tuple[str, ...]:
@@ -30,6 +31,16 @@ def tags_of(subject: Digest) -> tuple[str, ...]:
 def subject_of(tag: str) -> Digest | None:
     """Return what the content of *tag* is attached to; None if it is an ordinary tag."""
     found = _TAG.fullmatch(tag)
+    return None if found is None else Digest(f"sha256:{found[1]}")
+
+
+def subject_of_list(tag: str) -> Digest | None:
+    """Return what the manifests refer to that are listed under *tag*; None if it is no such tag.
+
+    Of the kind of :func:`sealoshub.registry.referrers.fallback_tag`, which some clients (regctl)
+    use in layouts, too.
+    """
+    found = _LIST.fullmatch(tag)
     return None if found is None else Digest(f"sha256:{found[1]}")
 
 

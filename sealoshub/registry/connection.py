@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 READ: Final = 300.0  # seconds; a registry on object storage copies a blob before it answers the PUT
 WRITE: Final = 60.0  # seconds without a byte taken by the other side
-JOINED: Final = 64 * 1024  # bytes of a body that are sent together with its header
+JOINED: Final = 128 * 1024  # bytes of a body that are sent together with its header
 READ_AT_ONCE: Final = 256 * 1024  # bytes of a file, where this program has to touch them
 
 _LONGEST_LABEL: Final = 64

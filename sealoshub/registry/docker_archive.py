@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +30,7 @@ from sealoshub.registry.image import (
 )
 from sealoshub.registry.recompress import DOCKER_TYPES, OCI_TYPES, recompressed
 from sealoshub.registry.store import Contents, gather, small_file
+from sealoshub.value import Value, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,8 +45,7 @@ _CONFIG_TYPES: Final = {False: str(MediaType.DOCKER_CONFIG), True: str(MediaType
 _KINDS: Final = {GZIP: Compression.GZIP, ZSTD: Compression.ZSTD}
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Value):
     """One image of an archive, as `manifest.json` says.
 
     Args:
@@ -234,8 +233,7 @@ def _check_platform(name: str, config: dict[str, object], wanted: Platform) -> N
         raise NotFoundError(f"{name} has no image for {wanted}", hint=f"It is for {found}.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
+class _Layer(Value):
     """A layer as it lies in the archive."""
 
     diff_id: Digest

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, SealosHubError
@@ -77,7 +76,6 @@ def is_intact(target: Path, digest: Digest, size: int) -> bool:
     return hasher.hexdigest() == digest.hex
 
 
-@dataclass(slots=True)
 class Download:
     """Brings one blob into one file.
 
@@ -92,19 +90,29 @@ class Download:
         throttle: Bounds the rate; None does not.
     """
 
-    source: Remote
-    descriptor: Descriptor
-    target: Path
-    stop: threading.Event
-    report: Callable[[BlobState, int], None]
-    throttle: Throttle | None = None
-    received: int = field(default=0, init=False)  # bytes that came through the network
-    _file: int = field(default=-1, init=False)
-    _have: int = field(default=0, init=False)  # bytes in the file, all of them hashed
-    _most: int = field(default=0, init=False)  # the most there ever were
-    _pieces: int = field(default=0, init=False)  # times that the content was put together
-    _ranges: bool = field(default=True, init=False)  # the server knows ranges
-    _hasher: _Hash = field(init=False)
+    _hasher: _Hash
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what, from where to where, and who wants to know
+        self,
+        source: Remote,
+        descriptor: Descriptor,
+        target: Path,
+        stop: threading.Event,
+        report: Callable[[BlobState, int], None],
+        throttle: Throttle | None = None,
+    ) -> None:
+        self.source = source
+        self.descriptor = descriptor
+        self.target = target
+        self.stop = stop
+        self.report = report
+        self.throttle = throttle
+        self.received = 0  # bytes that came through the network
+        self._file = -1
+        self._have = 0  # bytes in the file, all of them hashed
+        self._most = 0  # the most there ever were
+        self._pieces = 0  # times that the content was put together
+        self._ranges = True  # the server knows ranges
 
     def run(self) -> BlobState:
         """Do it.

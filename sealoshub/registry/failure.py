@@ -12,7 +12,6 @@ import re
 import socket
 import sys
 import time
-import unicodedata
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +23,7 @@ from sealoshub.errors import (
     SealosHubError,
     UnavailableError,
 )
+from sealoshub.pattern import pattern
 from sealoshub.registry.connection import ConnectTimeoutError, HeaderError
 from sealoshub.registry.proxy import SUPPORTED, ProxyError, ProxySettingError
 from sealoshub.registry.response import Headers, NotPlainError
@@ -44,12 +44,12 @@ TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 530
 # How OpenSSL reads the answer of a server that speaks HTTP on this port.
 _PLAIN_SIGNS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER")
 
-_ESCAPE: Final = re.compile(
+_ESCAPE: Final = pattern(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)|\x1b.", re.DOTALL
 )
-_INVISIBLE: Final = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAG: Final = re.compile(r"<[^<>]{0,2000}>")
-_TITLE: Final = re.compile(r"<title[^>]*>([^<]*)</title>", re.IGNORECASE)
+_INVISIBLE: Final = pattern(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TAG: Final = pattern(r"<[^<>]{0,2000}>")
+_TITLE: Final = pattern(r"<title[^>]*>([^<]*)</title>", re.IGNORECASE)
 
 
 _BY_STATUS: Final[Mapping[int, tuple[type[SealosHubError], str | None]]] = MappingProxyType(
@@ -283,5 +283,7 @@ def _problems(body: bytes) -> list[tuple[str, str]]:
 
 
 def _is_shown(char: str) -> bool:
+    import unicodedata  # noqa: PLC0415  # for what somebody else wrote, which is rare
+
     # Cc control, Cf invisible and direction marks, Cs surrogates, Co private use, Cn unassigned.
     return char.isspace() or not unicodedata.category(char).startswith("C")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +26,7 @@ from sealoshub.registry.image import (
 )
 from sealoshub.registry.layout import subject_of
 from sealoshub.registry.referrers import fallback_tag
+from sealoshub.value import Value, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,8 +43,7 @@ _LINK: Final = re.compile(r"<([^<>]*)>([^<]*)")
 _NEXT: Final = re.compile(r";\s*rel\s*=\s*\"?next\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Belonging:
+class Belonging(Value):
     """What belongs to an image.
 
     Args:

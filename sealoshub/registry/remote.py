@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -17,6 +16,7 @@ from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest, MediaType
 from sealoshub.registry import failure
 from sealoshub.registry.failure import TransientError, clean
 from sealoshub.registry.image import MAX_MANIFEST, Descriptor, parse_object
+from sealoshub.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,8 +42,7 @@ _PARTIAL: Final = 206
 _NOT_SATISFIABLE: Final = 416
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Value):
     """A repository and the right to pull from it.
 
     Args:

@@ -7,7 +7,6 @@ they are mounted, which is what `mount_from` of a push is for, and nothing is op
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from sealoshub.registry.remote import RangeRefusedError, Remote, Stream
 from sealoshub.registry.remote_image import resolve
 from sealoshub.registry.source import ImageSource
 from sealoshub.registry.store import Contents
+from sealoshub.value import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
