@@ -445,8 +445,9 @@ plugin = Kubernetes(ApiServer("http://localhost:1"), Options(("hub",)))
 before = resident()
 for number in range(int(sys.argv[1])):
     name = f"organization{number // 10}/repository{number}"
-    spec = {"name": name, "isPrivate": False}
-    plugin._public._apply("ADDED", {"metadata": {"name": name.replace("/", ".")}, "spec": spec})
+    item = {"spec": {"name": name, "isPrivate": False}}
+    key = name.replace("/", ".")
+    plugin._public.put(key, plugin._public.keep(item, key))
 plugin._public._proved = float("inf")
 scope = Scope("repository", name, frozenset({"pull"}))
 best = float("inf")
