@@ -21,7 +21,7 @@ from sealoshub.registry.store import blob_at, gather, small_file
 from sealoshub.value import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sealoshub.registry.store import Contents, Store
 
@@ -177,22 +177,36 @@ class _Others:
 
     def _by_subject(self, entries: Iterable[Descriptor]) -> dict[Digest, list[Descriptor]]:
         about: dict[Digest, list[Descriptor]] = {}
-        for entry in entries:
+        for entry in self._unfolded(entries):
             for subject in self.subjects(entry):
                 about.setdefault(subject, []).append(entry)
         return about
 
+    def _unfolded(self, entries: Iterable[Descriptor]) -> Iterator[Descriptor]:
+        """Yield *entries*, and instead of a list of referrers what it lists."""
+        for entry in entries:
+            if attached.subject_of_list(entry.annotations.get(REF_NAME, "")) is None:
+                yield entry
+                continue
+            listed = self._manifest(entry)
+            for child in () if listed is None else listed.children:
+                yield replace(child, annotations={})  # what they say there names nothing here
+
     def subjects(self, entry: Descriptor) -> set[Digest]:
         """Return what an entry is about, by its content or by its name."""
-        found = {self._subject(entry), attached.subject_of(entry.annotations.get(REF_NAME, ""))}
-        return {digest for digest in found if digest is not None}
+        name = entry.annotations.get(REF_NAME, "")
+        by_name = (attached.subject_of(name), attached.subject_of_list(name))
+        return {digest for digest in (self._subject(entry), *by_name) if digest is not None}
 
     def _subject(self, entry: Descriptor) -> Digest | None:
         """Return what an entry refers to; None if nothing, or if it cannot be read."""
+        manifest = self._manifest(entry)
+        return None if manifest is None else subject_of(manifest.document)
+
+    def _manifest(self, entry: Descriptor) -> Manifest | None:
         if entry.digest not in self._known:
             self._known[entry.digest] = self._read(entry)
-        manifest = self._known[entry.digest]
-        return None if manifest is None else subject_of(manifest.document)
+        return self._known[entry.digest]
 
     def _read(self, entry: Descriptor) -> Manifest | None:
         self._bytes += entry.size

@@ -68,6 +68,12 @@ def test_signatures_go_where_the_image_goes(
     regctl = ("regctl", "image", "copy", "--referrers", "--digest-tags")
     person.run("regctl", "registry", "set", "--tls", "disabled", host, expect=DONE)
     person.run(*regctl, f"{host}/{second}:v1", f"{host}/{first}-theirs:v1", expect=DONE)
+    # What regctl writes as a layout, with its list of referrers under a tag, is one image too.
+    theirs_here = f"ocidir://{tmp_path}/theirs"
+    person.run(*regctl, f"{host}/{second}:v1", f"{theirs_here}:v1", expect=DONE)
+    person.run(*push, tmp_path / "theirs", f"{host}/{first}-back:v1", expect=DONE)
+    found = {each: manifest_at(open_registry, f"{first}-back", each) for each in wanted}
+    assert found == wanted
     theirs, *ours = (
         sorted(person.run("crane", "ls", f"{host}/{each}", expect=DONE).stdout.split())
         for each in (f"{first}-theirs", first, second, f"{first}-again")

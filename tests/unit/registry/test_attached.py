@@ -18,14 +18,18 @@ from sealoshub.registry.target import Kind, Target
 from tests.images import REF_NAME, oci_layout, sha256
 from tests.unit.registry.fake_registry import FakeRegistry
 from tests.unit.registry.pulling import stock
+from tests.unit.registry.test_source import Builder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sealoshub.registry.push_events import Event
     from tests.images import Layout
     from tests.unit.registry.conftest import ClientMaker
     from tests.unit.registry.pulling import Puller
 
 KINDS = ("sig", "att", "sbom")
+ZERO = f"sha256:{'0' * 64}"
 SIGNED = "application/vnd.dev.cosign.simplesigning.v1+json"
 
 
@@ -123,6 +127,26 @@ def test_the_images_of_an_index(puller: Puller, connect: ClientMaker) -> None:
     with FakeRegistry() as other, open_image(str(puller.folder / "out")) as source:
         push(connect(other.host), source, Reference.parse(f"{other.host}/o/app:v1"))
         assert sha256(other.manifests["o/app"][tag_of(child)][1]) == digest
+
+
+def test_lists_in_a_layout(tmp_path: Path) -> None:
+    """A list of referrers under a tag, as regctl writes it, is none of the images of a layout."""
+    build = Builder(tmp_path / "layout")
+    image = build.manifest(build.blob(b"layer")) | {"annotations": {REF_NAME: "v1"}}
+    subject = {key: image[key] for key in ("mediaType", "digest", "size")}
+    signature = build.manifest(build.blob(b"signed", SIGNED), subject=subject)
+    stranger = build.manifest(
+        build.blob(b"of another", SIGNED), subject=signature | {"digest": ZERO}
+    )
+    named = stranger | {"annotations": {REF_NAME: tag_of(image["digest"])}}
+    content = json.dumps({"schemaVersion": 2, "manifests": [signature, stranger, named]}).encode()
+    tag = image["digest"].replace(":", "-")
+    listed = build.blob(content, MediaType.OCI_INDEX) | {"annotations": {REF_NAME: tag}}
+    with open_image(build.index(listed, image)) as source:
+        digests = {manifest.descriptor.digest.text for manifest in source.manifests}
+        assert digests == {image["digest"], signature["digest"]}
+        assert source.root.descriptor.digest.text == image["digest"]
+        assert not source.attached
 
 
 @pytest.mark.parametrize("way", ["pull", "copy", "push"])
