@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import os
 import signal
 import threading
@@ -282,6 +281,8 @@ def controller(
 
     Example: sealoshub hub controller --kubeconfig controller.kubeconfig
     """
+    import logging  # noqa: PLC0415  # not for --help
+
     from sealoshub.hub import content as hub_content  # noqa: PLC0415  # heavy
     from sealoshub.imagehub import controller as imagehub_controller  # noqa: PLC0415  # heavy
     from sealoshub.kube.cluster import Cluster  # noqa: PLC0415  # heavy
