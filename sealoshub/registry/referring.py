@@ -139,7 +139,7 @@ class _Asker:
         questions: list[tuple[Digest, str | None]] = []
         for subject in subjects:
             questions += [(subject, None), *((subject, tag) for tag in attached.tags_of(subject))]
-        pool.run_all(questions, self._answer, pool.JOBS, "ask")
+        pool.run_all(questions, self._answer, pool.JOBS, "ask", grace=0.0)
 
     def answers(
         self, subjects: Iterable[Digest]

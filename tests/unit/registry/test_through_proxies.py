@@ -10,12 +10,14 @@ import pytest
 
 from sealoshub.errors import SealosHubError, UnavailableError
 from sealoshub.reference import Reference
-from sealoshub.registry import transport
+from sealoshub.registry import failure, transport, tunnel
+from sealoshub.registry.connection import Connection, ConnectTimeoutError
+from sealoshub.registry.proxy import Proxy
 from sealoshub.registry.pull import pull
 from sealoshub.registry.push import push
-from sealoshub.registry.retry import Retry
 from sealoshub.registry.source import open_image
 from sealoshub.registry.target import Kind, Target
+from sealoshub.registry.url import Url
 from tests.unit.registry.fake_registry import FakeRegistry, Knobs
 from tests.unit.registry.proxies import ProxyServer, closed_port
 from tests.unit.registry.scripted import Scripted, Visitor, answers
@@ -54,13 +56,12 @@ def client_of(
     certificate: Path | None = None,
     *,
     secure: bool = True,
-    **options: object,
 ) -> Client:
     """Make a client that only a proxy can help, because there is no such host."""
     environment = {"ALL_PROXY": setting, "NO_PROXY": "localhost"}
     ca_file = None if certificate is None else str(certificate)
     host = "registry.example:5000"
-    return connect(host, plain_http=not secure, ca_file=ca_file, environment=environment, **options)
+    return connect(host, plain_http=not secure, ca_file=ca_file, environment=environment)
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure"])
@@ -243,21 +244,20 @@ def test_silent(connect: ClientMaker, monkeypatch: pytest.MonkeyPatch, kind: str
     assert error.code == "PROXY"
 
 
-def test_silent_behind_tls(
-    connect: ClientMaker,
-    tls: ssl.SSLContext,
-    certificate: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_silent_behind_tls(tls: ssl.SSLContext, certificate: Path) -> None:
     """A registry that does not begin its handshake, behind a proxy with TLS, is left."""
-    monkeypatch.setattr(transport, "CONNECT", 0.5)
-    with socket.create_server(("localhost", 0)) as server:
-        port = server.getsockname()[1]
-        with ProxyServer(port, "https", tls) as proxy:
-            client = client_of(connect, proxy.url, certificate, retry=Retry(budget=0.0))
-            error = failing(client)
-            assert proxy.asked
-    assert error.code == "TIMEOUT"
+    context = transport.tls_context(str(certificate), insecure_skip_tls_verify=False)
+    url = Url.parse("https://registry.example:5000/v2/")
+    with (
+        socket.create_server(("localhost", 0)) as server,
+        ProxyServer(server.getsockname()[1], "https", tls) as proxy,
+    ):
+        way = Proxy("https", "localhost", proxy.port)
+        plain = tunnel.through(way, url, lambda: context, 60.0)
+        with pytest.raises(ConnectTimeoutError) as caught:
+            Connection(plain, context, url.host, 0.05)
+        assert proxy.asked == ["registry.example:5000"]
+    assert failure.from_transport(caught.value, "GET", url).code == "TIMEOUT"
 
 
 def test_a_registry_without_tls_behind_tls(
@@ -273,12 +273,22 @@ def test_an_answer_before_the_end(
     connect: ClientMaker, tls: ssl.SSLContext, certificate: Path
 ) -> None:
     """A refusal that comes while a body is still being sent is seen through both sessions."""
-    with behind("https", tls, secure=True) as (registry, proxy):
-        registry.knobs.body_limit = 1000
+
+    def refuse(visitor: Visitor) -> None:
+        visitor.read_head()
+        visitor.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        visitor.read_head()
+        visitor.say("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while visitor.connection.recv(65536):
+                pass
+
+    with Scripted(refuse, context=tls) as server, ProxyServer(server.port, "https", tls) as proxy:
         client = client_of(connect, proxy.url, certificate)
-        body = bytes(8_000_000)
+        body = bytes(64_000_000)  # more than all buffers on the way
         answer = client.request("PUT", "/v2/o/app/blobs/uploads/1", expect={413}, body=body)
         assert answer.status == 413
+        client.close()
 
 
 def test_no_proxy(connect: ClientMaker) -> None:
