@@ -87,6 +87,12 @@ def test_an_organization_over_its_quota(hub: Hub, unique: str, tmp_path: Path) -
     assert push(hub_admin(hub), one, f"{place}:admin") == ""
     said = patch(alice, "org", unique, {"quota": {"tags": 9}}, None)
     assert "may not set or change the quota" in said
+    wide = ("kubectl", "get", "org", unique, "--output=wide")
+    wait_until(
+        lambda: "tags 3 of 1" in alice.run(*wide, expect=ACCEPTED).stdout,
+        "kubectl to show it",
+        SECONDS,
+    )
 
     for layout in (one, two):
         alice.run("crane", "delete", "--insecure", f"{place}@{layout.digest}", expect=ACCEPTED)
@@ -108,7 +114,7 @@ def test_a_tag_that_never_moves(hub: Hub, unique: str, tmp_path: Path) -> None:
     one, two = oci_layout(tmp_path / "one"), oci_layout(tmp_path / "two", layers=2)
     place, name = f"{hub.host}/{unique}/app", f"{unique}.app"
     assert push(alice, one, f"{place}:v1") == ""
-    hub.wait_for(alice, "repositories", name, SECONDS)
+    hub.wait_for(alice, "images", f"{name}.v1", SECONDS)
     wait_until(
         lambda: "tag" in hub.get(alice, "images", f"{name}.v1").get("status", {}),
         "the tag to be remembered",
@@ -131,6 +137,16 @@ def test_a_tag_that_never_moves(hub: Hub, unique: str, tmp_path: Path) -> None:
     assert digest.stdout.strip() == one.digest
     message = condition(hub, alice, "repositories", name, "TagsImmutable")["message"]
     assert f"v1 was moved to {two.digest} by alice-{unique} and put back" in message
+
+    bob = hub.user(f"bob-{unique}")
+    share = ("sealoshub", "org", "share", unique, "--user", bob.name, "--role", "developer")
+    alice.run(*share, expect=ACCEPTED)
+    for rule in ({"immutableTags": None}, {"retention": {"keepLast": 1}}):
+        wait_until(
+            lambda: "the rules for the tags" in patch(bob, "repo", name, rule, None),  # noqa: B023  # called at once
+            "a developer to be denied",
+            SECONDS,
+        )
     events = hub.admin.run("kubectl", "get", "events", "--namespace=default", expect=ACCEPTED)
     assert f"and put back to {one.digest}" in events.stdout
 
