@@ -1,8 +1,9 @@
 """Free the space of what was deleted: the registry's own `garbage-collect`, made safe to run.
 
-It knows nothing of pushes under way, so it must run while nothing is written; and some versions
-delete what is needed still (2.8 with `--delete-untagged`: the images of an index). Its dry run
-says what it would delete; that is compared with what the storage itself says is needed.
+It knows nothing of pushes under way, so it must run while nothing is written; and with
+`--delete-untagged` it deletes what is needed still: 2.8 the images of an index, 3.1 their blobs if
+another repository, which comes first, has that index and not the image. Its dry run says what it
+would delete; that is compared with what the storage itself says is needed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +24,7 @@ from sealoshub.hub import state as hub_state
 from sealoshub.hub.paths import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from sealoshub.hub.paths import HubPaths
@@ -114,12 +116,12 @@ def collect(
     return outcome
 
 
-def read_plan(text: str) -> Plan:
-    """Read what `garbage-collect` prints."""
+def read_plan(lines: Iterable[str]) -> Plan:
+    """Read what `garbage-collect` prints, of which there may be a line for each blob."""
     blobs: set[str] = set()
     manifests: set[tuple[str, str]] = set()
     repository = ""
-    for line in text.splitlines():
+    for line in lines:
         stripped = line.strip()
         if _REPOSITORY.fullmatch(stripped):
             repository = stripped
@@ -144,8 +146,8 @@ def require_harmless(plan: Plan, needed: storage.Needed) -> None:
     more = f" and {others} other images" if others else ""
     raise SealosHubError(
         f"this registry would delete parts of {min(lost)}{more}; nothing was deleted",
-        hint="Registry 2.8 cannot tell images without a tag from those of an index: leave"
-        " --untagged away, or run the hub with registry 3.",
+        hint="Leave --untagged away. Registry 2.8 cannot tell images without a tag from those of an"
+        " index, nor can registry 3 if another repository has that index and not the image.",
     )
 
 
@@ -156,7 +158,7 @@ def _checked_plan(paths: HubPaths, settings: Settings, *, untagged: bool) -> Pla
             folder.mkdir(exist_ok=True)
     # Before and after: what is pushed or deleted while we look is no fault of the registry.
     before = storage.needed(paths.storage, tagged_only=untagged)
-    plan = read_plan(_run(paths, settings, untagged=untagged, dry_run=True))
+    plan = _run(paths, settings, untagged=untagged, dry_run=True)
     after = storage.needed(paths.storage, tagged_only=untagged)
     require_harmless(plan, before.and_also(after))
     return plan
@@ -187,32 +189,41 @@ def _outcome(paths: HubPaths, plan: Plan, *, dry_run: bool) -> Collected:
 
 def _run(
     paths: HubPaths, settings: Settings, *, untagged: bool, dry_run: bool, lock: int | None = None
-) -> str:
-    """Run the program; return what it prints.
+) -> Plan:
+    """Run the program; return what it says that it deletes, or would.
 
     With *lock*, it holds the lock as well: killed with us or not, nobody writes while it deletes.
     """
     command = [settings.registry_binary, "garbage-collect", str(_configuration(paths))]
     command += ["--dry-run"] if dry_run else []
     command += ["--delete-untagged"] if untagged else []
+    last: deque[str] = deque(maxlen=_LAST_LINES)
     try:
-        done = subprocess.run(  # noqa: S603  # the hub's own registry
+        with subprocess.Popen(  # noqa: S603  # the hub's own registry
             command,
             env={**parts.environment(), "OTEL_TRACES_EXPORTER": "none"},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             pass_fds=() if lock is None else (lock,),
-            check=False,
-        )
+        ) as process:
+            plan = read_plan(_noted(process.stdout or (), last))
     except OSError as exc:
         raise SealosHubError(f"{settings.registry_binary} cannot be run: {exc.strerror}") from exc
-    if done.returncode != 0:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        shown = "".join(f"\n    {line[:300]}" for line in lines[-_LAST_LINES:])
+    if process.returncode != 0:
+        shown = "".join(f"\n    {line[:300]}" for line in last)
         raise SealosHubError(f"the registry could not collect garbage:{shown}")
-    return done.stdout
+    return plan
+
+
+def _noted(lines: Iterable[str], last: deque[str]) -> Iterator[str]:
+    """Yield *lines*, and keep the last that say something."""
+    for line in lines:
+        if line.strip():
+            last.append(line.rstrip())
+        yield line
 
 
 def _configuration(paths: HubPaths) -> Path:

@@ -105,9 +105,10 @@ def test_what_was_deleted_is_gone_and_the_rest_is_not(
 def test_images_without_a_tag_go_only_where_that_is_safe(
     hub: Hub, unique: str, tmp_path: Path
 ) -> None:
-    """With --untagged what a tag left goes; 2.8 would take images of an index along, and may not.
+    """With --untagged what a tag left goes; what would take images of an index along may not.
 
-    A repository that never had a tag is no obstacle.
+    That is 2.8 always, and 3 where a repository has the same index without one of its images. A
+    repository that never had a tag is no obstacle.
     """
     alice = pusher(hub, unique)
     app, multi = f"{hub.host}/{unique}/app", f"{hub.host}/{unique}/multi"
@@ -133,6 +134,13 @@ def test_images_without_a_tag_go_only_where_that_is_safe(
     else:
         assert collected(hub, "--untagged")["manifests"] >= 2
         assert on_disk(hub, (*old.blobs, *lone.blobs)) == set()
+        again = f"{hub.host}/{unique}/again"  # before `multi`, in the order of the registry
+        alice.run("crane", "push", index.path, f"{again}:v1", expect=ACCEPTED)
+        part = next(iter(index.manifests.values()))
+        alice.run("crane", "delete", f"{again}@{part}", expect=ACCEPTED)
+        refused = hub.operate("gc", "--untagged", "--idle", "0", expect=FAILED)
+        assert f"parts of {unique}/multi:v1; nothing was deleted" in refused.stderr
+        alice.run("crane", "delete", f"{again}@{index.digest}", expect=ACCEPTED)
     pull_whole(alice, multi, index, tmp_path / "pulled")
     alice.run("crane", "validate", "--remote", f"{app}:v1", expect=ACCEPTED)
 

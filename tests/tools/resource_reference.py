@@ -21,6 +21,10 @@ ROLES: Final = """
 The controller binds these ClusterRoles in the namespace `hub-<organisation>`.
 The registry's actions `pull`, `push` and `delete` are the verbs `pull`, `push`, `delete-content`.
 Kubernetes' own `get`, `update` and `delete` grant nothing in the registry.
+Reading the resources is a right of its own, `imagehub:reader`.
+Every authenticated user has it, unless the hub keeps
+[names private](../how-to/deploy-a-hub.md#private-names).
+`imagehub:admin` is for administrators, who are bound to it for the whole cluster.
 
 | role | ClusterRole | verbs on organizations and repositories |
 |---|---|---|

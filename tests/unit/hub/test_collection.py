@@ -98,7 +98,7 @@ def paths(tmp_path: Path) -> HubPaths:
 @pytest.mark.parametrize("text", [REGISTRY_3, REGISTRY_2])
 def test_the_dry_run_of_both_registries_is_read(text: str) -> None:
     """Blobs by digest, manifests by repository and digest; nothing else that is printed."""
-    plan = collection.read_plan(text)
+    plan = collection.read_plan(text.splitlines())
     assert plan == collection.Plan(frozenset({A}), frozenset({("org/app", B)}))
 
 
