@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import threading
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
-from sealoshub.registry import archive_writer, platforms, pool
+from sealoshub.registry import platforms, pool
 from sealoshub.registry.download import Download, disk_error
 from sealoshub.registry.layout_writer import (
     LayoutFolder,
@@ -176,6 +175,8 @@ class _Pull:
         if target.kind is Kind.DOCKER_ARCHIVE:
             # Before the first layer: it may turn out to be nothing that docker could load.
             config = image.root.config
+            from sealoshub.registry import archive_writer  # noqa: PLC0415  # tarfile
+
             archive_writer.diff_ids(
                 image.root, small_blob(image.source, config) if config is not None else b""
             )
@@ -193,9 +194,13 @@ class _Pull:
             except SealosHubError:
                 temporary.unlink(missing_ok=True)
                 raise
+            import shutil  # noqa: PLC0415  # 3 ms, for archives only
+
             shutil.rmtree(staging, ignore_errors=True)
 
     def _write(self, target: Target, folder: LayoutFolder, temporary: Path) -> None:
+        from sealoshub.registry import archive_writer  # noqa: PLC0415  # tarfile, for archives only
+
         name = _full_name(self._reference)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666)
