@@ -10,7 +10,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
+from sealoshub.errors import (
+    InvalidInputError,
+    NotFoundError,
+    SealosHubError,
+    UnavailableError,
+)
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
 from sealoshub.registry.image import MAX_MANIFEST
 
@@ -32,7 +37,8 @@ def point(client: Client, name: str, tag: str, digest: str) -> bool:
 
     Raises:
         DeniedError: The user may not push.
-        SealosHubError: The registry does not take it, or not now.
+        UnavailableError: Not now, or the registry is read-only.
+        SealosHubError: The registry does not take it.
     """
     scopes = (f"repository:{name}:pull,push",)
     found = _manifest(client, name, digest, scopes)
@@ -45,12 +51,14 @@ def point(client: Client, name: str, tag: str, digest: str) -> bool:
         client.request,
         "PUT",
         f"/v2/{name}/manifests/{tag}",
-        expect={200, 201, 202},
+        expect={200, 201, 202, 405},
         scopes=scopes,
         headers={"Content-Type": media_type},
         body=content,
     )
-    client.retry.run(put)
+    if client.retry.run(put).status == HTTPStatus.METHOD_NOT_ALLOWED:
+        # As during its garbage collection; nobody can move a tag meanwhile.
+        raise UnavailableError(f"{client.host} takes no content now")
     return True
 
 

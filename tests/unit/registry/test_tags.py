@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealoshub.errors import DeniedError, NotFoundError, SealosHubError
+from sealoshub.errors import DeniedError, NotFoundError, SealosHubError, UnavailableError
 from sealoshub.reference import Digest, MediaType, Reference
 from sealoshub.registry import tags
 from sealoshub.registry.push import push
 from sealoshub.registry.source import open_image
 from tests.images import oci_layout
+from tests.unit.registry.fake_registry import Fault
 from tests.unit.registry.test_delete import NAME, fill
 
 if TYPE_CHECKING:
@@ -44,6 +45,18 @@ def test_a_manifest_that_is_gone(registry: FakeRegistry, connect: ClientMaker) -
     fill(registry, ["v1"])
     assert not tags.point(connect(registry.host), NAME, "v1", "sha256:" + "0" * 64)
     assert registry.count("PUT") == 0
+
+
+def test_a_registry_that_is_read_only(
+    registry: FakeRegistry, connect: ClientMaker, tmp_path: Path
+) -> None:
+    """As while it collects garbage: then it is tried again later."""
+    digest = pushed(registry, connect, tmp_path / "image")
+    registry.faults.append(Fault("PUT", "manifests", status=405))
+    client = connect(registry.host)
+    with pytest.raises(UnavailableError):
+        tags.point(client, NAME, "v2", digest)
+    assert tags.point(client, NAME, "v2", digest)
 
 
 def test_a_tag_goes_alone_where_the_registry_can(
