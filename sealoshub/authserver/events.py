@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 1024 * 1024  # bytes of one envelope; registries send one event in each
 QUEUED: Final = 10_000  # changes that wait; when it is full the registry has to keep its own
+TELLERS: Final = 4  # changes told at once, so that a slow API server does not add up
 RETRY_SECONDS: Final = (0.2, 1.0, 5.0, 15.0)  # after failures in a row
 MAX_ACTOR: Final = 320  # characters, as spec.creator has them
 
@@ -142,21 +143,21 @@ class Events:
         self._count = count
         self._waiting: OrderedDict[Change, str] = OrderedDict()  # and who pushed
         self._more = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def start(self) -> None:
         """Begin to tell the sink."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._run()) for _ in range(TELLERS)]
 
     async def stop(self) -> None:
         """Try once to tell what waits, and end."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         with suppress(SealosHubError):
             while self._waiting:
                 await self._tell()
@@ -215,6 +216,7 @@ class Events:
         except BaseException:
             # What came in the meantime is newer.
             self._waiting[change] = self._waiting.get(change) or actor
+            self._more.set()
             raise
 
 

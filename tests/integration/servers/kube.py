@@ -48,11 +48,18 @@ class KubeApiServer:
         kube_apiserver: Path of the program.
         folder: Empty folder for its files; a memory file system makes it quick.
         env: Environment of both programs.
+        flags: Further flags of the API server.
     """
 
     def __init__(
-        self, etcd: Path, kube_apiserver: Path, folder: Path, env: Mapping[str, str]
+        self,
+        etcd: Path,
+        kube_apiserver: Path,
+        folder: Path,
+        env: Mapping[str, str],
+        flags: Sequence[str] = (),
     ) -> None:
+        self._flags = flags
         self._programs = (etcd, kube_apiserver)
         self._env = env
         self._folder = folder
@@ -248,6 +255,7 @@ class KubeApiServer:
                 # It waits for a ServiceAccount `default`, which only the controller-manager makes.
                 "--disable-admission-plugins=ServiceAccount",
                 "--v=1",
+                *self._flags,
             ],
             folder / "kube-apiserver.log",
             self._env,
