@@ -46,8 +46,10 @@ def _content(world: World, path: str) -> tuple[Mapping[str, str], Mapping[str, i
         record = recorded((image,))
         if record is not None:
             digest, size = record.digest, record.size
+        elif any(item["type"] == "Present" for item in image.status.get("conditions") or ()):
+            continue  # the registry was asked, and has no such tag
         else:
-            # Before the registry was asked. An image without a digest is one by its name.
+            # Before it was asked. An image without a digest is one by its name.
             digest, size = image.digest or f"{path}:{image.tag}", image.size
         if record is not None or image.tag not in named:
             named[image.tag] = digest

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sealoshub.errors import NotFoundError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import record
+from sealoshub.imagehub.controller import quota, record
 from sealoshub.imagehub.controller.held import Held
 from sealoshub.imagehub.controller.kinds import picture
+from sealoshub.imagehub.limits import Usage
 from tests.unit.imagehub.conftest import People, condition, ready, resource, running, until
 from tests.unit.imagehub.test_content import V1, V2, V3, FakeContent, Live
 
@@ -132,6 +134,31 @@ def test_usage_is_what_the_registry_holds(live: Live) -> None:
         lambda: not condition(live.people.admin.get("Organization", "full"), "WithinQuota"),
         "nothing is said about a quota any more",
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "held", "expected"),
+    [
+        ({}, None, Usage(1, 1, 3)),  # nobody has asked the registry: what the Image says
+        ({"tag": {"digest": V1, "size": 9, "since": "t"}, "conditions": []}, None, Usage(1, 1, 9)),
+        ({"conditions": [{"type": "Present", "status": "False"}]}, None, Usage(1, 0, 0)),
+        ({}, Held({}, {}), Usage(1, 0, 0)),
+        ({}, Held({"c": V1, "d": V1, "e": V2}, {}, {V1: 5, V2: 6}), Usage(1, 3, 11)),
+        (
+            {"tag": {"digest": V1, "size": 9, "since": "t"}, "conditions": []},
+            Held({"c": V1, "e": V2}, {}, {V2: 6}),
+            Usage(1, 2, 15),
+        ),
+    ],
+)
+def test_what_is_counted(status: dict[str, Any], held: Held | None, expected: Usage) -> None:
+    """What the registry has, as soon as it was asked; a restart of the controller counts alike."""
+    spec = {"name": "a/b:c", "digest": V1, "detail": {"size": 3}}
+    found = picture({"metadata": {"name": "a.b.c"}, "spec": spec, "status": status})
+    world: Any = SimpleNamespace(
+        held={} if held is None else {"a/b": held}, images=SimpleNamespace(find=lambda _: [found])
+    )
+    assert quota.usage(world, ["a/b"]) == expected
 
 
 # ---------------------------------------------------------------------------------- immutable
