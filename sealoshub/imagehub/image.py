@@ -7,6 +7,7 @@ of the wrong type is left out, what is too long is cut.
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sealoshub.kube import Object
 
 MAX_CONFIG: Final = 1 << 20  # bytes of metadata/config.yaml
+MAX_EVENTS: Final = 20_000  # scalars, and both ends of lists and maps, in it
 MAX_DOCS: Final = 512 << 10  # bytes; an object in etcd holds 1.5 MiB in all
 MAX_KEYWORDS: Final = 64
 MAX_KEYWORD: Final = 128  # characters
@@ -127,13 +129,25 @@ def _detail_of(content: bytes | None) -> Mapping[str, Any]:
     if not content or len(content) > MAX_CONFIG:
         return {}
     try:
+        text = content.decode("utf-8", "replace")
+        if not _is_modest(text):
+            return {}
         # BaseLoader makes strings, lists and dicts and obeys no tag.
-        loaded = yaml.load(content.decode("utf-8", "replace"), Loader=yaml.BaseLoader)  # noqa: S506
+        loaded = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
     except (yaml.YAMLError, RecursionError, ValueError, TypeError):
         return {}  # TypeError: a key that is a list
     spec = loaded.get("spec") if isinstance(loaded, dict) else None
     detail = spec.get("detail") if isinstance(spec, dict) else None
     return detail if isinstance(detail, dict) else {}
+
+
+def _is_modest(text: str) -> bool:
+    """Tell whether YAML can be loaded in a moment: a MiB of tiny lists would take 14 s.
+
+    The parser of libyaml is fast and keeps no tree; its loader would crash on deep nesting.
+    """
+    events = yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+    return next(itertools.islice(events, MAX_EVENTS, None), None) is None
 
 
 def _text(value: object, limit: int) -> str:

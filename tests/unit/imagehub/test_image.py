@@ -80,6 +80,7 @@ def test_actions_of_older_manifests_are_an_object() -> None:
         b"spec: {detail: {keywords: {a: b}, size: -1, creatTime: soon, actions: x, url: [a]}}",
         b"spec: {detail: {size: 99999999999999999999, creatTime: 0001-01-01T00:00:00+14:00}}",
         b"x" * (image.MAX_CONFIG + 1),
+        b"spec: {detail: {docs: mine, keywords: [" + b"{a: b}," * image.MAX_EVENTS + b"]}}",
     ],
 )
 def test_garbage_is_left_out(content: bytes | None) -> None:
