@@ -149,7 +149,8 @@ class _Others:
         Returns:
             The manifests, and what those are called that are found by their names only.
         """
-        there = {manifest.descriptor.digest for manifest in manifests}
+        there = {manifest.descriptor.digest: manifest for manifest in manifests}
+        self._known = {**there, **self._known}
         about = self._by_subject(entries)
         found: dict[Digest, Manifest] = {}
         tags: dict[str, Digest] = {}
