@@ -73,7 +73,7 @@ bench-auth: tools ## Measure what a token costs (needs wrk: apt-get install wrk;
 	  $(PYTEST) -n 0 --timeout 1800 tests/benchmarks/test_auth.py tests/benchmarks/test_auth_scale.py
 
 # BENCH_RUNS=1 is a quick look; BENCH_ONLY is a regular expression for the cases.
-bench-push: tools ## Measure pushes against crane, oras, regctl and skopeo (about 15 minutes)
+bench-push: tools ## Measure pushes and pulls against crane, oras, regctl and skopeo (20 minutes)
 	BENCH_RUNS=$(BENCH_RUNS) BENCH_ONLY='$(BENCH_ONLY)' \
 	  $(PYTEST) -n 0 --timeout 3600 -s tests/benchmarks/test_push.py
 
