@@ -59,15 +59,28 @@ class Change:
     target: str
 
 
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a registry says of a push; empty where it was none.
+
+    Args:
+        actor: User name of who pushed.
+        digest: What was pushed: the tag names it soon, if it does not yet.
+    """
+
+    actor: str = ""
+    digest: str = ""
+
+
 class Sink(Protocol):
     """Who is told what changed."""
 
-    async def changed(self, change: Change, actor: str) -> None:
+    async def changed(self, change: Change, push: Push) -> None:
         """Take note, durably; called again for the same change it must do no harm.
 
         Args:
             change: What may be another than it was.
-            actor: User name of who pushed it; empty if nobody knows.
+            push: By which it became that.
 
         Raises:
             SealosHubError: Not now; it is tried again.
@@ -96,7 +109,7 @@ class LeaseSink:
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._now = now
 
-    async def changed(self, change: Change, actor: str) -> None:
+    async def changed(self, change: Change, push: Push) -> None:
         """Make the Lease, or renew it.
 
         Raises:
@@ -106,7 +119,8 @@ class LeaseSink:
         moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {"holderIdentity": "registry", "renewTime": moment}
         marks = {names.REPOSITORY_NOTE: change.repository, names.TARGET_NOTE: change.target}
-        marks |= {names.ACTOR_NOTE: actor} if actor else {}
+        said = {names.ACTOR_NOTE: push.actor, names.DIGEST_NOTE: push.digest}
+        marks |= {name: value for name, value in said.items() if value}
         metadata = {"name": name, "labels": {names.CONTENT_LABEL: "changed"}, "annotations": marks}
         body = {
             "apiVersion": "coordination.k8s.io/v1",
@@ -117,7 +131,8 @@ class LeaseSink:
         try:
             await self._api.create(self._path, body)  # most are new
         except ConflictError:
-            renewed = {"metadata": {"annotations": marks}, "spec": spec}
+            gone = {} if push.digest else {names.DIGEST_NOTE: None}
+            renewed = {"metadata": {"annotations": {**marks, **gone}}, "spec": spec}
             with suppress(NotFoundError):
                 await self._api.patch(f"{self._path}/{name}", renewed)
                 return
@@ -141,7 +156,7 @@ class Events:
         self._token = WatchedFile(token_file)
         self._sink = sink
         self._count = count
-        self._waiting: OrderedDict[Change, str] = OrderedDict()  # and who pushed
+        self._waiting: OrderedDict[Change, Push] = OrderedDict()
         self._more = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -184,7 +199,7 @@ class Events:
             if change is None:
                 self._count("ignored")
             elif change in self._waiting or len(self._waiting) < QUEUED:
-                self._waiting[change] = actor_of(event) or self._waiting.get(change, "")
+                self._waiting[change] = _newer(self._waiting.get(change, Push()), push_of(event))
                 self._count("accepted")
             else:
                 full = True
@@ -208,14 +223,15 @@ class Events:
                 failures += 1
 
     async def _tell(self) -> None:
-        change, actor = self._waiting.popitem(last=False)
+        change, push = self._waiting.popitem(last=False)
         try:
-            await self._sink.changed(change, actor)
+            await self._sink.changed(change, push)
         except InvalidInputError as exc:
             _log.error("a change of %s is not kept: %s", change.repository, exc.message)
         except BaseException:
             # What came in the meantime is newer.
-            self._waiting[change] = self._waiting.get(change) or actor
+            newer = self._waiting.get(change)
+            self._waiting[change] = push if newer is None else _newer(push, newer)
             self._more.set()
             raise
 
@@ -253,14 +269,24 @@ def change_of(event: Mapping[str, Any]) -> Change | None:
         return Change(repository, "")
 
 
-def actor_of(event: Mapping[str, Any]) -> str:
-    """Return who pushed, as the registry knows him from his token; empty for nobody."""
-    actor = event.get("actor")
+def push_of(event: Mapping[str, Any]) -> Push:
+    """Return what an event says of a push; who pushed is whom the registry's token is for."""
+    if str(event.get("action")) not in _PUSHES:
+        return Push()
+    actor, target = event.get("actor"), event.get("target")
     name = actor.get("name") if isinstance(actor, dict) else None
     is_user = isinstance(name, str) and len(name) <= MAX_ACTOR and name.isprintable()
-    if str(event.get("action")) not in _PUSHES or not is_user or name in _NOBODY:
-        return ""
-    return str(name)
+    digest = target.get("digest") if isinstance(target, dict) else None
+    try:
+        pushed = Digest.parse(str(digest)).text
+    except InvalidInputError:
+        pushed = ""
+    return Push(str(name) if is_user and name not in _NOBODY else "", pushed)
+
+
+def _newer(before: Push, now: Push) -> Push:
+    """Return what is known of a tag after two events: the newest digest, and who pushed last."""
+    return Push(now.actor or before.actor, now.digest)
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ CONTENT_LABEL: Final = f"{GROUP}/content"
 REPOSITORY_NOTE: Final = f"{GROUP}/repository"
 TARGET_NOTE: Final = f"{GROUP}/target"  # the tag, or the digest of what was deleted; or all of it
 ACTOR_NOTE: Final = f"{GROUP}/actor"  # who pushed; a Kubernetes user name
+DIGEST_NOTE: Final = f"{GROUP}/digest"  # what was pushed
 
 NAMESPACE_PREFIX: Final = "hub-"
 MAX_ORGANIZATION: Final = 63 - len(NAMESPACE_PREFIX)  # a namespace is a DNS label

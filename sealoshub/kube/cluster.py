@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 WATCH_GRACE_SECONDS: Final = 10.0  # after the time that the server was asked to end a watch at
 PAGE: Final = 500  # objects in one answer of a list, as kubectl asks
 RELISTS: Final = 3  # a continue token can expire in the middle of a long list
-POOL: Final = 16  # connections kept; the controller has a watch for each kind and its workers
+POOL: Final = 32  # connections kept; the controller has a watch for each kind, and its workers
 
 T = TypeVar("T")
 

@@ -202,7 +202,11 @@ class Bench:
 
             done = dict(pool.map(at, range(len(targets))))
             taken = time.time() - begin
-            wait_until(lambda: witness.has(done), "everything to be seen", 120)
+            try:
+                wait_until(lambda: witness.has(done), "everything to be seen", 120)
+            except AssertionError as exc:
+                log = "".join(self.log.read_text().splitlines(keepends=True)[-40:])
+                raise AssertionError(f"{witness.missing(done)}\n{log}") from exc
             images = sorted(max(0.0, witness.images[name] - when) for name, when in done.items())
             tags = sorted(max(0.0, witness.tags[name] - when) for name, when in done.items())
         time.sleep(1)  # notes that are being removed

@@ -86,13 +86,24 @@ def test_growth(
                 publish("hub-tags", crowds)
             print(json.dumps(lives[-1]), flush=True)  # noqa: T201  # for whoever waits
         bench.close()
-    publish("hub-start", _kept("hub-start") + starts)
-    publish("hub-live", _kept("hub-live") + lives)
+    publish("hub-start", _all("hub-start", starts))
+    publish("hub-live", _all("hub-live", [_part(row, cost=False) for row in lives]))
+    publish("hub-cost", _all("hub-cost", [_part(row, cost=True) for row in lives]))
 
 
-def _kept(name: str) -> list[dict[str, Any]]:
-    """Return what is published of other sizes."""
+def _part(row: Mapping[str, Any], *, cost: bool) -> dict[str, Any]:
+    """Return what a push cost, or how long everything took."""
+    found = {key: value for key, value in row.items() if _is_cost(key) is cost}
+    return {"images": row["images"]} | found
+
+
+def _is_cost(key: str) -> bool:
+    return "CPU" in key or "writes for" in key or key == "of them"
+
+
+def _all(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *rows* after what is published of smaller sizes, and before that of larger ones."""
     file = DOCS / "benchmarks" / f"{name}.json"
-    sizes = {f"{size * IMAGES:,}" for size in SIZES}
-    rows = json.loads(file.read_text())["rows"] if file.exists() else []
-    return [row for row in rows if row["images"] not in sizes]
+    before = json.loads(file.read_text())["rows"] if file.exists() else []
+    new = {row["images"]: row for row in [*before, *rows]}
+    return sorted(new.values(), key=lambda row: int(row["images"].replace(",", "")))

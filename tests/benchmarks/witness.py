@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from tests.integration.servers.kube import KubeApiServer
@@ -79,21 +79,37 @@ class Witness:
         wanted = set(names)
         return wanted <= self.images.keys() and wanted <= self.tags.keys()
 
-    def _watch(self, plural: str, version: str, take: Any) -> None:  # noqa: ANN401  # a method
+    def missing(self, names: Iterable[str]) -> str:
+        """Return in words what has not been seen."""
+        images = sorted(set(names) - self.images.keys())
+        tags = sorted(set(names) - self.tags.keys())
+        alive = [thread.is_alive() for thread in self._threads]
+        return f"{len(images)} Images {images[:5]}, {len(tags)} tags {tags[:5]}, watches {alive}"
+
+    def _watch(
+        self, plural: str, version: str, take: Callable[[dict[str, Any], float], None]
+    ) -> None:
         query = {"watch": "1", "resourceVersion": version}
         with self._kube.new_client() as client:
             while not self._over.is_set():
-                # A read that times out is how the end is noticed.
-                with (
-                    contextlib.suppress(httpx.ReadTimeout),
-                    client.stream("GET", f"{GROUP}/{plural}", params=query, timeout=2) as answer,
-                ):
-                    for line in answer.iter_lines():
-                        obj = json.loads(line)["object"]
-                        query["resourceVersion"] = obj["metadata"]["resourceVersion"]
-                        take(obj, time.time())
-                        if self._over.is_set():
-                            return
+                # A read that times out is how the end is noticed; what broke is opened again.
+                with contextlib.suppress(httpx.HTTPError):
+                    self._read(client, plural, query, take)
+
+    def _read(
+        self,
+        client: httpx.Client,
+        plural: str,
+        query: dict[str, str],
+        take: Callable[[dict[str, Any], float], None],
+    ) -> None:
+        with client.stream("GET", f"{GROUP}/{plural}", params=query, timeout=2) as answer:
+            for line in answer.iter_lines():
+                obj = json.loads(line)["object"]
+                query["resourceVersion"] = obj["metadata"]["resourceVersion"]
+                take(obj, time.time())
+                if self._over.is_set():
+                    return
 
     def _image(self, obj: dict[str, Any], now: float) -> None:
         self.images.setdefault(obj["spec"]["name"], now)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _OURS: Final = frozenset({kinds.FIELD_MANAGER})
 _FACTUAL: Final = _OURS | {"sealoshub-push"}
 
+AGAIN: Final = "again"  # the kind of a key that is no object's: look at this repository once more
+LOOKS: Final = 12  # for a push that is not there yet; the last one after a good two seconds
+
 _log = logging.getLogger("sealoshub.controller")
 
 
@@ -150,8 +153,32 @@ def _reconcile(
         # What was written comes back as a change of its own.
         if image.tag not in written and not _is_right(image, held):
             yield ("Image", image.object_name)
+    yield from _put_away(world, path, notes, held)
+
+
+def _put_away(
+    world: World, path: str, notes: Sequence[Object], held: Held
+) -> Iterator[tuple[str, str]]:
+    """Remove the notes that led here, but for those of pushes that are not to be seen yet."""
     for note in notes:
-        _remove_note(world, note)
+        if _is_early(world, note, held):
+            yield (AGAIN, path)
+        else:
+            _remove_note(world, note)
+
+
+def _is_early(world: World, note: Object, held: Held) -> bool:
+    """Tell whether a registry told of a push before it wrote the tag, which it does after that.
+
+    Somebody may have pushed or deleted since: so it is looked for a few times only.
+    """
+    uid = str(note["metadata"]["uid"])
+    digest = kinds.digest_of(note)
+    count = world.early.pop(uid, 0)
+    if not digest or held.tags.get(kinds.target_of(note)) == digest or count >= LOOKS:
+        return False
+    world.early[uid] = count + 1
+    return True
 
 
 def _above(path: str, held: Held) -> Iterator[tuple[str, str]]:

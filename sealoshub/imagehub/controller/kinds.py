@@ -215,6 +215,11 @@ def actor_of(note: Object) -> str:
     return str((note["metadata"].get("annotations") or {}).get(names.ACTOR_NOTE) or "")
 
 
+def digest_of(note: Object) -> str:
+    """Return the digest that was pushed; empty if it was no push."""
+    return str((note["metadata"].get("annotations") or {}).get(names.DIGEST_NOTE) or "")
+
+
 def namespace(organization: Object) -> Object:
     """Return the namespace of *organization*."""
     meta = organization["metadata"]

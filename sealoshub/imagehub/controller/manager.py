@@ -42,6 +42,7 @@ SWEEP_RETRY: Final = 5.0  # seconds until a registry that does not answer is ask
 # The API server takes 300 writes a second in parallel; more workers do not help.
 WORKERS: Final = (True, True, True, False)  # whether it takes what has not changed, too
 RESYNC_SECONDS: Final = 3600.0  # everything is looked at again, should a change have been missed
+LOOK_AGAIN: Final = 0.2  # seconds
 JOIN_SECONDS: Final = 0.1
 DRAIN_POLL: Final = 0.1  # seconds
 
@@ -210,7 +211,10 @@ def _look(
     while (path := looks.get(idle=idle)) is not None:
         try:
             for key in content.reconcile(world, registry, path):
-                queue.add(key)
+                if key[0] == content.AGAIN:
+                    looks.add_after(path, LOOK_AGAIN)
+                else:
+                    queue.add(key)
         except SealosHubError as exc:
             _log.warning(
                 "content of %s: %s; again in %.2f s", path, exc.message, looks.failed(path)

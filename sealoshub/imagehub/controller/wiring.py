@@ -22,9 +22,6 @@ Queue = KeyQueue[Key]
 Add = Callable[[Key], None]
 
 
-# Seconds between the notice of a push and the look at it: a registry tells of a manifest before it
-# writes the tag that names it.
-GRACE: Final = 0.3
 MOST_WAITING: Final = 100  # repositories of a sweep that wait at once; more only cost memory
 
 
@@ -94,7 +91,7 @@ def _noted(world: World, looks: KeyQueue[str], note: Object) -> None:
     path = kinds.path_of_grant(note)
     # Also called for one that is gone, because it was looked at.
     if path and world.registry is not None and world.notes.find(path):
-        looks.add_after(path, GRACE)
+        looks.add(path)
 
 
 def _ruled(world: World, looks: KeyQueue[str], obj: Object) -> None:

@@ -47,6 +47,8 @@ class World:
     findings: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     # What is to be asked about all of: `org/repo`.
     swept: set[str] = field(default_factory=set)
+    # How often a push was looked for in vain, by the UID of its note.
+    early: dict[str, int] = field(default_factory=dict)
 
     def informers(self) -> tuple[Informer[Any], ...]:
         """Return every copy."""

@@ -14,9 +14,10 @@ from sealoshub.authserver.events import (
     Change,
     Events,
     LeaseSink,
-    actor_of,
+    Push,
     change_of,
     lease_name,
+    push_of,
 )
 from sealoshub.errors import InvalidInputError, UnavailableError
 from sealoshub.kube.review import ApiServer
@@ -108,7 +109,22 @@ def test_what_a_notification_means(notification: dict[str, Any], expected: Chang
 )
 def test_who_pushed(notification: dict[str, Any], expected: str) -> None:
     """The user of the registry's token; nobody where there is none, or none that can be."""
-    assert actor_of(notification) == expected
+    assert push_of(notification).actor == expected
+
+
+@pytest.mark.parametrize(
+    ("notification", "expected"),
+    [
+        (event(), DIGEST),
+        (event("delete"), ""),
+        (event(digest="sha256:0"), ""),
+        (event(digest=None), ""),
+        ({"action": "push", "target": 7}, ""),
+    ],
+)
+def test_what_was_pushed(notification: dict[str, Any], expected: str) -> None:
+    """The digest that the tag will name; none of a delete, and none that is malformed."""
+    assert push_of(notification).digest == expected
 
 
 def test_the_names_of_leases() -> None:
@@ -128,7 +144,7 @@ class Sink:
         self.failures = failures
         self._heard = asyncio.Condition()
 
-    async def changed(self, change: Change, actor: str) -> None:
+    async def changed(self, change: Change, push: Push) -> None:
         """Take note."""
         await asyncio.sleep(0)
         if self.failures:
@@ -136,7 +152,7 @@ class Sink:
             raise UnavailableError("not now")
         async with self._heard:
             self.told.append(f"{change.repository}:{change.target}")
-            self.actors.append(actor)
+            self.actors.append(push.actor)
             self._heard.notify_all()
 
     async def heard(self, count: int) -> None:
@@ -220,8 +236,8 @@ def test_a_lease_is_made_and_renewed(fake: FakeKubernetes, tmp_path: Path) -> No
         api = ApiServer(fake.url, token_file=tmp_path / "own")
         sink = LeaseSink(api, "imagehub-system", lambda: moments.pop(0))
         found = []
-        for actor in (ALICE, "bob"):
-            await sink.changed(V1, actor)
+        for push in (Push(ALICE, DIGEST), Push("bob", "")):
+            await sink.changed(V1, push)
             found.append(fake.objects[f"{LEASES}/{lease_name(V1)}"])
         await api.aclose()
         return found
@@ -232,7 +248,9 @@ def test_a_lease_is_made_and_renewed(fake: FakeKubernetes, tmp_path: Path) -> No
         "imagehub.sealos.io/repository": "team/app",
         "imagehub.sealos.io/target": "v1",
         "imagehub.sealos.io/actor": ALICE,
+        "imagehub.sealos.io/digest": DIGEST,
     }
+    assert second["metadata"]["annotations"]["imagehub.sealos.io/digest"] is None  # removes it
     assert second["metadata"]["annotations"]["imagehub.sealos.io/actor"] == "bob"
     assert first["spec"]["renewTime"] == "2026-11-23T10:00:00.000005Z"
     assert second["spec"]["renewTime"] == "2026-11-23T10:00:01.000005Z"

@@ -134,5 +134,5 @@ def test_any_envelope_is_read_or_refused(content: Any) -> None:  # noqa: ANN401 
             change = events.change_of(event)
             assert change is None or change.repository.count("/") == 1
             assert change is None or len(events.lease_name(change)) < 100
-            actor, who = event.get("actor"), events.actor_of(event)
+            actor, who = event.get("actor"), events.push_of(event).actor
             assert not who or (isinstance(actor, dict) and who == actor["name"])

@@ -126,12 +126,13 @@ class Live:
     def push(self, path: str, tag: str, digest: str, actor: str = "") -> None:
         """Do what a registry, and the token server that it tells, do after a push."""
         self.content.tagged.setdefault(path, {})[tag] = digest
-        self.tell(path, tag, actor)
+        self.tell(path, tag, actor, digest)
 
-    def tell(self, path: str, target: str = "", actor: str = "") -> str:
+    def tell(self, path: str, target: str = "", actor: str = "", digest: str = "") -> str:
         """Leave the note that the token server leaves, and return its name."""
         name = lease_name(Change(path, target))
         marks = {names.REPOSITORY_NOTE: path, names.TARGET_NOTE: target}
+        said = {names.ACTOR_NOTE: actor, names.DIGEST_NOTE: digest}
         note: Object = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -139,7 +140,7 @@ class Live:
                 "name": name,
                 "namespace": names.HUB_NAMESPACE,
                 "labels": {names.CONTENT_LABEL: "changed"},
-                "annotations": marks | ({names.ACTOR_NOTE: actor} if actor else {}),
+                "annotations": marks | {name: text for name, text in said.items() if text},
             },
             "spec": {
                 "holderIdentity": "registry",
