@@ -15,6 +15,7 @@ from sealoshub.errors import DeniedError, NotFoundError
 from sealoshub.imagehub import names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sealoshub.kube import Object
@@ -132,11 +133,14 @@ def delete(
             found = named.get(cluster, KIND, path)
         except NotFoundError as exc:
             missing = exc  # its images or its content may be there all the same
+        # Those without content are deleted by the controller, too.
+        listed = images_of(cluster, path)
         if content:
             deleted = _delete_content(registry, path, cluster, out)
-        images = _delete_resources(cluster, path, found)
-        if missing is not None and not images and not (deleted and deleted.tags):
+        _delete_resources(cluster, path, found, listed)
+        if missing is not None and not listed and not (deleted and deleted.tags):
             raise missing
+    images = len(listed)
     if deleted is None:
         organization = place.named.organization
         out.note(
@@ -205,13 +209,14 @@ def images_of(cluster: Cluster, path: str) -> list[Object]:
     ]
 
 
-def _delete_resources(cluster: Cluster, path: str, repository: Object | None) -> int:
-    """Delete the images, then the repository; return how many images there were.
+def _delete_resources(
+    cluster: Cluster, path: str, repository: Object | None, images: Sequence[Object]
+) -> None:
+    """Delete the images, then the repository.
 
     In this order, because the controller makes the repository of every image.
     """
     organization = path.partition("/")[0]
-    images = images_of(cluster, path)
     try:
         for image in images:
             _delete(cluster, image)
@@ -221,7 +226,6 @@ def _delete_resources(cluster: Cluster, path: str, repository: Object | None) ->
             _delete(cluster, repository)
     except DeniedError as exc:
         named.denied_in(exc, cluster, organization)
-    return len(images)
 
 
 def _wait_for_controller(cluster: Cluster, repository: Object) -> None:
