@@ -156,7 +156,7 @@ def test_row_14_what_the_server_writes(
     audit = (tmp_path / "audit.log").read_text()
     log = "\n".join(everything.lines)
     assert len(audit.splitlines()) >= len(answers) // 2
-    assert "httpcore" in log, "the most verbose level was not reached"
+    assert "got a new connection" in log, "the most verbose level was not reached"
     assert "defect: RuntimeError" in log
     shown = [str((a.headers, a.body)) if a.status >= 400 else str(a.headers) for a in answers]
     for place, text in {
