@@ -7,16 +7,12 @@ collection.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sealoshub.errors import InvalidInputError, SealosHubError
-from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
-from sealoshub.registry import catalog
-from sealoshub.registry.image import MAX_MANIFEST
+from sealoshub.reference import Digest
+from sealoshub.registry import catalog, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,42 +53,15 @@ def delete_repository(client: Client, name: str) -> Deleted:
 
 def _manifests(client: Client, name: str, tag: str, scopes: tuple[str, ...]) -> Iterator[Digest]:
     """Yield the digest that *tag* names; of an index, also those that it lists."""
-    ask = partial(
-        client.request,
-        "GET",
-        f"/v2/{name}/manifests/{tag}",
-        expect={200, 404},
-        scopes=scopes,
-        headers={"Accept": ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))},
-        limit=MAX_MANIFEST + 1,
-    )
-    answer = client.retry.run(ask)
-    if answer.status == HTTPStatus.NOT_FOUND:
+    answer = stored.read(client, name, tag, scopes)
+    if answer is None:
         return  # somebody else was faster
     told = answer.headers.get("docker-content-digest", "")
     yield Digest.parse(told) if told else Digest.of(answer.body)
-    try:
-        listed = json.loads(answer.body).get("manifests") or []
-        children = [Digest.parse(str(item["digest"])) for item in listed]
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, InvalidInputError):
-        return  # not for us to judge; the tag goes all the same
-    yield from children
+    # An index that cannot be read is not for us to judge; the tag goes all the same.
+    yield from (child for child, _ in stored.entries(answer.body))
 
 
 def _delete(client: Client, name: str, digest: Digest, scopes: tuple[str, ...]) -> bool:
     """Delete one manifest; tell whether it was there."""
-    ask = partial(
-        client.request,
-        "DELETE",
-        f"/v2/{name}/manifests/{digest}",
-        expect={200, 202, 404, 405},
-        scopes=scopes,
-    )
-    answer = client.retry.run(ask)
-    if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        raise SealosHubError(
-            f"the registry {client.host} does not delete content",
-            hint="Its operator has to set storage.delete.enabled.",
-            code="UNSUPPORTED",
-        )
-    return answer.status != HTTPStatus.NOT_FOUND
+    return stored.delete(client, name, str(digest), scopes) != HTTPStatus.NOT_FOUND

@@ -5,28 +5,20 @@ Only distribution 3 deletes a tag alone; 2.8 deletes manifests, and with one all
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from sealoshub.errors import (
-    InvalidInputError,
-    NotFoundError,
-    SealosHubError,
-    UnavailableError,
-)
-from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
+from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
+from sealoshub.reference import INDEX_TYPES
+from sealoshub.registry import stored
 from sealoshub.registry.image import MAX_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sealoshub.registry.client import Client
 
-_ACCEPT: Final[Mapping[str, str]] = {"Accept": ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))}
 MAX_LISTED: Final = 10_000  # manifests of one index; more are no image
-_DELETES: Final = {200, 202, 400, 404, 405}
+_NOT_ALONE: Final = frozenset({400})  # of a registry that does not delete tags
 
 
 def point(client: Client, name: str, tag: str, digest: str) -> bool:
@@ -41,12 +33,12 @@ def point(client: Client, name: str, tag: str, digest: str) -> bool:
         SealosHubError: The registry does not take it.
     """
     scopes = (f"repository:{name}:pull,push",)
-    found = _manifest(client, name, digest, scopes)
+    found = stored.read(client, name, digest, scopes)
     if found is None:
         return False
-    media_type, content = found
-    if len(content) > MAX_MANIFEST:
+    if len(found.body) > MAX_MANIFEST:
         raise SealosHubError(f"the manifest {name}@{digest} is too large to be put back")
+    media_type = found.headers.get("content-type", "").partition(";")[0].strip()
     put = partial(
         client.request,
         "PUT",
@@ -54,7 +46,7 @@ def point(client: Client, name: str, tag: str, digest: str) -> bool:
         expect={200, 201, 202, 405},
         scopes=scopes,
         headers={"Content-Type": media_type},
-        body=content,
+        body=found.body,
     )
     if client.retry.run(put).status == HTTPStatus.METHOD_NOT_ALLOWED:
         # As during its garbage collection; nobody can move a tag meanwhile.
@@ -95,65 +87,23 @@ def listed(client: Client, name: str, digest: str) -> tuple[str, ...]:
         SealosHubError: Not now.
     """
     scopes = (f"repository:{name}:pull",)
-    found = _manifest(client, name, digest, scopes)
+    found = stored.read(client, name, digest, scopes)
     if found is None:
         raise NotFoundError(f"{client.host} has no {name}@{digest}")
     reached: dict[str, None] = {}
-    waiting = [found[1]]
+    waiting = [found.body]
     while waiting and len(reached) < MAX_LISTED:
-        for entry, media_type in _entries(waiting.pop()):
-            if entry in reached:
+        for entry, media_type in stored.entries(waiting.pop()):
+            if entry.text in reached:
                 continue
-            reached[entry] = None
-            if media_type in INDEX_TYPES and (inner := _manifest(client, name, entry, scopes)):
-                waiting.append(inner[1])
+            reached[entry.text] = None
+            if media_type in INDEX_TYPES and (
+                inner := stored.read(client, name, entry.text, scopes)
+            ):
+                waiting.append(inner.body)
     return tuple(reached)
 
 
-def _entries(content: bytes) -> list[tuple[str, str]]:
-    """Return digest and media type of each manifest in an index; none of anything else."""
-    try:
-        found = json.loads(content).get("manifests") or []
-        return [
-            (Digest.parse(str(entry["digest"])).text, str(entry.get("mediaType")))
-            for entry in found
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInputError):
-        return []  # whoever pushed it wrote it
-
-
-def _manifest(
-    client: Client, name: str, digest: str, scopes: tuple[str, ...]
-) -> tuple[str, bytes] | None:
-    ask = partial(
-        client.request,
-        "GET",
-        f"/v2/{name}/manifests/{digest}",
-        expect={200, 404},
-        scopes=scopes,
-        headers=_ACCEPT,
-        limit=MAX_MANIFEST + 1,
-    )
-    answer = client.retry.run(ask)
-    if answer.status == HTTPStatus.NOT_FOUND:
-        return None
-    media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
-    return media_type, answer.body
-
-
 def _delete(client: Client, name: str, target: str) -> int:
-    ask = partial(
-        client.request,
-        "DELETE",
-        f"/v2/{name}/manifests/{target}",
-        expect=_DELETES,
-        scopes=(f"repository:{name}:delete",),
-    )
-    status = client.retry.run(ask).status
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        raise SealosHubError(
-            f"the registry {client.host} does not delete content",
-            hint="Its operator has to set storage.delete.enabled.",
-            code="UNSUPPORTED",
-        )
-    return status
+    scopes = (f"repository:{name}:delete",)
+    return stored.delete(client, name, target, scopes, also=_NOT_ALONE)
