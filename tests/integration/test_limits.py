@@ -79,10 +79,12 @@ def test_an_organization_over_its_quota(hub: Hub, unique: str, tmp_path: Path) -
 
     wait_until(lambda: explained()[0] == DENIED, "the quota to bite", SECONDS)
     assert "over its quota: tags 2 of 1" in explained()[1]
-    assert "UNAUTHORIZED" in push(alice, one, f"{place}:v3").upper()
+    # Not what crane says: now and then it sends a manifest again without its bytes after a 401.
+    assert push(alice, one, f"{place}:v3")
     refused = alice.run("sealoshub", "push", one.path, f"{place}:v3")
     assert refused.returncode == DENIED
     assert "over its quota: tags 2 of 1" in refused.stderr
+    assert tags(alice, place) == {"v1", "v2"}
     alice.run("crane", "manifest", "--insecure", f"{place}:v1", expect=ACCEPTED)
     assert push(hub_admin(hub), one, f"{place}:admin") == ""
     said = patch(alice, "org", unique, {"quota": {"tags": 9}}, None)
