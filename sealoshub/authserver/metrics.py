@@ -6,13 +6,11 @@ compares the two.
 
 from __future__ import annotations
 
-import os
-import resource
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
+from sealoshub import exposition
 from sealoshub.authserver.board import Board
+from sealoshub.exposition import Family
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -29,19 +27,10 @@ _SECONDS: Final = "sealoshub_token_request_seconds"
 _EVENTS: Final = "sealoshub_events_total"
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric: its type for Prometheus, what it says, and its label if it has one."""
-
-    type: Literal["counter", "gauge", "histogram"]
-    help: str
-    label: str = ""
-
-
 FAMILIES: Final[Mapping[str, Family]] = {
-    _REQUESTS: Family("counter", "Answers to token requests.", "status"),
-    _SECONDS: Family("histogram", "Seconds from the request to its answer.", "le"),
-    _EVENTS: Family("counter", "Notifications of registries, by what became of them.", "result"),
+    _REQUESTS: Family("counter", "Answers to token requests.", ("status",)),
+    _SECONDS: Family("histogram", "Seconds from the request to its answer.", ("le",)),
+    _EVENTS: Family("counter", "Notifications of registries, by what became of them.", ("result",)),
     "sealoshub_logins_created_total": Family("counter", "Refresh and personal tokens made."),
     "sealoshub_audit_lines_lost_total": Family(
         "counter", "Audit lines that were thrown away because the log could not keep up."
@@ -55,17 +44,17 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "sealoshub_public_repositories_known": Family(
         "gauge", "Workers that know which repositories are public."
     ),
-    "process_cpu_seconds_total": Family("counter", "CPU seconds of all workers."),
-    "process_resident_memory_bytes": Family("gauge", "Resident memory of all workers."),
+    exposition.CPU: Family("counter", "CPU seconds of all workers."),
+    exposition.MEMORY: Family("gauge", "Resident memory of all workers."),
 }
 _PLAIN: Final = tuple(
-    name for name, family in FAMILIES.items() if not family.label
+    name for name, family in FAMILIES.items() if not family.labels
 )  # one number each
 
 
 def columns() -> list[str]:
     """Return the names of the numbers that a worker keeps."""
-    bounds = [*map(str, BUCKETS), "+Inf"]
+    bounds = [*map(str, BUCKETS), exposition.INFINITE]
     return [
         *(f"{_REQUESTS}/{status}" for status in (*STATUSES, OTHER)),
         *(f"{_SECONDS}/{bound}" for bound in bounds),
@@ -105,7 +94,7 @@ class Metrics:
             if seconds <= bound:
                 add(name)
                 return
-        add(f"{_SECONDS}/+Inf")
+        add(f"{_SECONDS}/{exposition.INFINITE}")
 
     def count_event(self, result: str) -> None:
         """Count one notification: `accepted`, `ignored` or `dropped`."""
@@ -113,9 +102,8 @@ class Metrics:
 
     def measure(self) -> None:
         """Note what this process has used; the rows of others are theirs."""
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        self.row.put("process_cpu_seconds_total", used.ru_utime + used.ru_stime)
-        self.row.put("process_resident_memory_bytes", _resident())
+        self.row.put(exposition.CPU, exposition.cpu_seconds())
+        self.row.put(exposition.MEMORY, exposition.resident_bytes())
 
     def leave(self) -> None:
         """Take back what was true only while this worker served."""
@@ -130,29 +118,24 @@ class Metrics:
         total = self._board.total
         lines: list[str] = []
         for name, family in FAMILIES.items():
-            lines += [f"# HELP {name} {family.help}", f"# TYPE {name} {family.type}"]
+            lines += exposition.head(name, family)
             if name == _SECONDS:
                 lines += self._histogram(name)
-            elif family.label:
+            elif family.labels:
+                (label,) = family.labels
                 keys = EVENTS if name == _EVENTS else (*STATUSES, OTHER)
-                counted = ((key, total(f"{name}/{key}")) for key in keys)
                 lines += [
-                    f'{name}{{{family.label}="{key}"}} {_number(value)}' for key, value in counted
+                    exposition.sample(name, total(f"{name}/{key}"), {label: key}) for key in keys
                 ]
             else:
-                lines.append(f"{name} {_number(total(name))}")
+                lines.append(exposition.sample(name, total(name)))
         return "\n".join(lines) + "\n"
 
     def _histogram(self, name: str) -> list[str]:
-        lines, so_far = [], 0.0
-        for bound in (*map(str, BUCKETS), "+Inf"):
-            so_far += self._board.total(f"{name}/{bound}")
-            lines.append(f'{name}_bucket{{le="{bound}"}} {_number(so_far)}')
-        return [
-            *lines,
-            f"{name}_sum {self._board.total(f'{name}/sum'):.6f}",
-            f"{name}_count {_number(so_far)}",
-        ]
+        total = self._board.total
+        bounds = (*map(str, BUCKETS), exposition.INFINITE)
+        counts = [total(f"{name}/{bound}") for bound in bounds]
+        return exposition.histogram(name, BUCKETS, counts, total(f"{name}/sum"))
 
     async def __call__(
         self,
@@ -165,7 +148,7 @@ class Metrics:
         found = scope["type"] == "http" and scope["path"] == "/metrics"
         body = self.text().encode() if found else b"not found\n"
         headers = [
-            (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
+            (b"content-type", exposition.CONTENT_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
         await send(
@@ -176,17 +159,3 @@ class Metrics:
             }
         )
         await send({"type": "http.response.body", "body": body})
-
-
-def _number(value: float) -> str:
-    """Write a number without the rounding of `:g`, which ends at six digits."""
-    return str(int(value)) if value == int(value) else f"{value:.3f}"
-
-
-def _resident() -> int:
-    """Return the resident memory of this process in bytes; 0 where it cannot be told."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

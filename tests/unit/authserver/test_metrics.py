@@ -20,7 +20,9 @@ def test_every_metric_is_documented_and_no_other() -> None:
     )
     assert written == {name: family.type for name, family in FAMILIES.items()}
     labels = dict(re.findall(r"^\| `([a-z_]+)\{([a-z]+)\}`", section, re.MULTILINE))
-    assert labels == {name: family.label for name, family in FAMILIES.items() if family.label}
+    assert labels == {
+        name: ",".join(family.labels) for name, family in FAMILIES.items() if family.labels
+    }
 
 
 def test_the_exposition() -> None:
