@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from sealoshub.cli.output import age, size
+from sealoshub.amount import size_text
+from sealoshub.cli.output import age
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ def _ready(obj: Object) -> str:
 
 def _used(obj: Object) -> str:
     count = _value(obj, ("status", "usage", "size"))
-    return size(count) if isinstance(count, int) else ""
+    return size_text(count) if isinstance(count, int) else ""
 
 
 def _quota(obj: Object) -> str:
@@ -108,7 +109,7 @@ def _members(obj: Object) -> str:
 def image_size(obj: Object) -> str:
     """Return the size of an image for a person."""
     count = _value(obj, ("spec", "detail", "size"))
-    return size(count) if isinstance(count, int) else ""
+    return size_text(count) if isinstance(count, int) else ""
 
 
 def _short_digest(obj: Object) -> str:

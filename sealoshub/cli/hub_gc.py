@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from sealoshub.amount import size_text
 from sealoshub.cli import quantity
 from sealoshub.cli.hub_data import DataOption, hub_paths
 from sealoshub.cli.options import OutputOption, QuietOption, VerboseOption
-from sealoshub.cli.output import Format, Output, size
+from sealoshub.cli.output import Format, Output
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -55,7 +56,7 @@ def gc(
         idle=seconds,
         on_progress=out.note,
     )
-    words = f"{'1 blob' if done.blobs == 1 else f'{done.blobs} blobs'}, {size(done.bytes)}"
+    words = f"{'1 blob' if done.blobs == 1 else f'{done.blobs} blobs'}, {size_text(done.bytes)}"
     if done.manifests:
         images = "1 image" if done.manifests == 1 else f"{done.manifests} images"
         words += f", {images} without a tag"

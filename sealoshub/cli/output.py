@@ -234,15 +234,6 @@ def remaining(when: datetime, now: datetime | None = None) -> str:
     return "less than a minute"
 
 
-def size(count: float) -> str:
-    """Write a number of bytes for a person, in powers of 1024."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:  # noqa: PLR2004  # the base of these units
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def clock(seconds: float) -> str:
     """Write how long something takes, as a clock does: `0:07`, `12:34`, `1:00:00`."""
     minutes, rest = divmod(round(seconds), 60)

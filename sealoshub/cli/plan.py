@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sealoshub.cli.output import size
+from sealoshub.amount import size_text
 from sealoshub.registry.upload import Repository, blob_exists
 
 if TYPE_CHECKING:
@@ -104,18 +104,18 @@ def make(
 
 def _line(step: Step) -> str:
     note = " before compression" if step.digest is None else ""
-    return f"{step.digest or step.diff_id}  {step.fate:<8}  {size(step.size)}{note}"
+    return f"{step.digest or step.diff_id}  {step.fate:<8}  {size_text(step.size)}{note}"
 
 
 def _summary(steps: list[Step], sums: dict[Fate, int], target: Reference) -> str:
     count = {fate: sum(step.fate is fate for step in steps) for fate in Fate}
     text = f"{count[Fate.SEND]} of {len(steps)} blobs would be sent to {target}, "
-    text += size(sums[Fate.SEND])
+    text += size_text(sums[Fate.SEND])
     if count[Fate.MOUNT]:
         text += f"; {count[Fate.MOUNT]} would be mounted"
     if count[Fate.COMPRESS]:
         text += (
             f"; {count[Fate.COMPRESS]} layers would be compressed first"
-            f" ({size(sums[Fate.COMPRESS])}), and then sent if they are not there"
+            f" ({size_text(sums[Fate.COMPRESS])}), and then sent if they are not there"
         )
     return text

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sealoshub.amount import size_text
 from sealoshub.cli import output
 from sealoshub.cli.tally import FINISHED, Tally
 from sealoshub.registry.pull_events import ManifestPulled, PullResult, PullStarted
@@ -85,13 +86,13 @@ class Lines:
             case Compressing():
                 self._tally.compressing(event)
                 if event.blob is not None and event.blob_size is not None:
-                    became = f"{_short(event.blob)}, {output.size(event.blob_size)}"
+                    became = f"{_short(event.blob)}, {size_text(event.blob_size)}"
                     self._say(f"{_short(event.diff_id)}  compressed  to {became}")
                 self._say_total()
             case BlobProgress():
                 self._tally.blob(event)
                 if event.state in FINISHED:
-                    self._say(f"{_short(event.digest)}  {event.state}  {output.size(event.total)}")
+                    self._say(f"{_short(event.digest)}  {event.state}  {size_text(event.total)}")
                 self._say_total()
             case ManifestPushed():
                 state = "exists" if event.existed else "pushed"
@@ -285,7 +286,7 @@ def watcher(*, ndjson: bool, quiet: bool, say: Callable[[str], None]) -> Watcher
 
 def _header(event: Started | PullStarted) -> str:
     verb = "pushing" if isinstance(event, Started) else "pulling"
-    return f"{verb} {event.reference}: {_blobs(event.blobs)}, {output.size(event.size)}"
+    return f"{verb} {event.reference}: {_blobs(event.blobs)}, {size_text(event.size)}"
 
 
 def _summary(tally: Tally, *, is_push: bool) -> str:
@@ -298,8 +299,8 @@ def _summary(tally: Tally, *, is_push: bool) -> str:
     )
     if not tally.finished:
         return f"nothing to {'send' if is_push else 'fetch'}: {spared or 'there are no blobs'}"
-    moved = f"{_blobs(tally.finished)}, {output.size(tally.moved)}"
-    speed = f"{output.size(tally.moved / max(tally.seconds, 0.001))}/s"
+    moved = f"{_blobs(tally.finished)}, {size_text(tally.moved)}"
+    speed = f"{size_text(tally.moved / max(tally.seconds, 0.001))}/s"
     tail = f"; {spared}" if spared else ""
     return f"{'sent' if is_push else 'fetched'} {moved} in {tally.seconds:.1f} s, {speed}{tail}"
 
@@ -309,7 +310,7 @@ def _blobs(count: int) -> str:
 
 
 def _of(done: int, total: int) -> str:
-    return f"{output.size(done)} of {output.size(total)}"
+    return f"{size_text(done)} of {size_text(total)}"
 
 
 def _percent(done: int, total: int) -> str:
@@ -320,7 +321,7 @@ def _speed(tally: Tally, remaining: str) -> str:
     rate, left = tally.rate(), tally.left()
     if not rate or left is None:
         return ""
-    return f", {output.size(rate)}/s, {remaining.format(output.clock(left))}"
+    return f", {size_text(rate)}/s, {remaining.format(output.clock(left))}"
 
 
 def _short(digest: Digest) -> str:

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sealoshub.imagehub.controller.kinds import picture
-from sealoshub.imagehub.controller.shown import shown, size_text
+from sealoshub.imagehub.controller.shown import shown
 
 DIGEST = "sha256:1d2f9f42d2270000"
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (27_360_512, "26.1 MiB"),
-        (3 << 30, "3.0 GiB"),
-        (5 << 40, "5.0 TiB"),
-        (5 << 50, "5120.0 TiB"),
-    ],
-)
-def test_sizes_are_for_people(count: int, expected: str) -> None:
-    """Powers of 1024 with one digit behind the point."""
-    assert size_text(count) == expected
 
 
 def test_what_is_shown_is_what_the_tag_names() -> None:
