@@ -24,18 +24,14 @@ from sealoshub.authplugin import (
 )
 from sealoshub.authplugin.cache import Cache, SecretKeys
 from sealoshub.authplugin.keptin import Secrets
-from sealoshub.authplugin.kubernetes_identity import (
-    SERVICE_ACCOUNT,
-    IdentityReviews,
-    Options,
-    service_account,
-)
+from sealoshub.authplugin.kubernetes_identity import IdentityReviews, Options
 from sealoshub.authplugin.publicrepositories import LookedUp, PublicRepositories
 from sealoshub.authplugin.quotas import Quotas
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub.names import GROUP, organization_namespace, split_repository
 from sealoshub.imagehub.rights import Verb, verb_of_action
 from sealoshub.kube import UserInfo
+from sealoshub.kube.account import SERVICE_ACCOUNT, service_account
 from sealoshub.kube.answer import Decision, ResourceAttributes
 
 if TYPE_CHECKING:

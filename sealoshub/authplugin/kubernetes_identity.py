@@ -16,6 +16,7 @@ from sealoshub.authplugin import certificate as certificates
 from sealoshub.authplugin.cache import Cache, SecretKeys
 from sealoshub.authplugin.kubeconfig import CertificatePair, credential_in, text_of
 from sealoshub.errors import AuthenticationError, DeniedError, NotFoundError
+from sealoshub.kube.account import service_account
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ CONTEXTS: Final = 256  # TLS contexts of recently seen certificates, some 30 kB 
 CONTEXT_SECONDS: Final = 300.0
 HANDSHAKES: Final = 8  # at once: each costs this process a signature
 
-SERVICE_ACCOUNT: Final = "system:serviceaccount:"  # begin of such a user name
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CREDENTIAL_ID: Final = "authentication.kubernetes.io/credential-id"
 
@@ -193,14 +193,6 @@ class IdentityReviews:
         made = context, certificate.not_after
         self._contexts.put(key, made, CONTEXT_SECONDS)
         return made
-
-
-def service_account(user: str) -> tuple[str, str]:
-    """Return namespace and name of a ServiceAccount's user name; two empty strings for others."""
-    if not user.startswith(SERVICE_ACCOUNT):
-        return "", ""
-    namespace, _, name = user.removeprefix(SERVICE_ACCOUNT).partition(":")
-    return (namespace, name) if namespace and name and ":" not in name else ("", "")
 
 
 def _unverified(token: str) -> dict[str, object]:

@@ -24,9 +24,9 @@ from sealoshub.authplugin import (
     UnknownCredential,
     chain,
 )
-from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.errors import InvalidInputError, UnavailableError
 from sealoshub.imagehub.names import HUB_NAMESPACE
+from sealoshub.kube.account import service_account
 from sealoshub.kube.review import ApiServer
 from sealoshub.secret import Secret
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.authplugin import ANONYMOUS, Identity, Scope
-from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.authserver.exchange import Proved
 from sealoshub.authserver.request import MAX_NAME, MAX_VALUE, RequestRefusedError
 from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError
@@ -28,6 +27,7 @@ from sealoshub.imagehub.names import (
 )
 from sealoshub.imagehub.rights import Role, Verb, verb_of_action
 from sealoshub.kube import UserInfo
+from sealoshub.kube.account import account_groups, service_account
 from sealoshub.kube.answer import ResourceAttributes
 from sealoshub.reference import is_tag
 
@@ -239,7 +239,7 @@ def _somebody(name: str, groups: tuple[str, ...]) -> Identity:
     known = ["system:authenticated"]
     namespace, account = service_account(name)
     if account:
-        known += ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+        known += account_groups(namespace)
     return Identity(name, groups=tuple(dict.fromkeys([*known, *groups])), method="token")
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sealoshub.authplugin import Identity, KeptIn, Scope
-from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.imagehub.names import GROUP, VERSION
+from sealoshub.kube.account import service_account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,6 +13,7 @@ from sealoshub.errors import InvalidInputError, NotFoundError, UsageError
 from sealoshub.imagehub import subjects
 from sealoshub.imagehub.rights import Role
 from sealoshub.imagehub.subjects import Subject
+from sealoshub.kube.account import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +63,7 @@ def subject_of(user: str | None, group: str | None, service_account: str | None)
     if group is not None:
         return Subject("Group", "", group)
     namespace, slash, name = given[0].partition("/")
-    found = subjects.of_user(f"system:serviceaccount:{namespace}:{name}")
+    found = subjects.of_user(user_name(namespace, name))
     if not slash or found.kind != "ServiceAccount":
         raise UsageError(
             f"{given[0]!r} is not a ServiceAccount", hint="Write namespace/name: ci/builder."

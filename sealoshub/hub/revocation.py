@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealoshub.authplugin.kubernetes_identity import service_account
 from sealoshub.authserver import loginrecord
 from sealoshub.errors import NotFoundError
 from sealoshub.imagehub.names import HUB_NAMESPACE, organization_namespace
+from sealoshub.kube.account import service_account
 
 if TYPE_CHECKING:
     from sealoshub.authserver.loginrecord import LoginRecord

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.imagehub.names import USER_NAMESPACE
 from sealoshub.imagehub.rights import Role
+from sealoshub.kube.account import service_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 RBAC: Final = "rbac.authorization.k8s.io"
-_ACCOUNT_PREFIX: Final = "system:serviceaccount:"
 _ACCOUNT_NAME: Final = re.compile(
     r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"
 )
@@ -58,10 +58,9 @@ class Roster:
 
 def of_user(name: str) -> Subject:
     """Return the subject of a Kubernetes user name."""
-    if name.startswith(_ACCOUNT_PREFIX):
-        namespace, _, account = name.removeprefix(_ACCOUNT_PREFIX).partition(":")
-        if _NAMESPACE.fullmatch(namespace) and _ACCOUNT_NAME.fullmatch(account):
-            return Subject("ServiceAccount", namespace, account)
+    namespace, account = service_account(name)
+    if _NAMESPACE.fullmatch(namespace) and _ACCOUNT_NAME.fullmatch(account):
+        return Subject("ServiceAccount", namespace, account)
     return Subject("User", "", name)
 
 
