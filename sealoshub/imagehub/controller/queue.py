@@ -8,13 +8,14 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 K = TypeVar("K", bound="Hashable")
+Lane = Literal["changed", "idle", "later"]
 
 FIRST_RETRY: Final = 0.05  # seconds; most failures are a conflict that is over at once
 LAST_RETRY: Final = 60.0  # seconds; an API server that comes back is noticed within a minute
@@ -38,8 +39,9 @@ class KeyQueue(Generic[K]):
         self._idle: deque[K] = deque()  # may also hold keys that were taken or went to _ready
         # Whether it waits in _ready, or for the end of its worker to go there; else in _idle.
         self._waiting: dict[K, bool] = {}
-        self._working: set[K] = set()
-        self._later: list[tuple[float, int, K]] = []
+        self._working: dict[K, bool] = {}  # whether it was taken as one that changed
+        # When, a number, what, and whether it changed or is only looked at.
+        self._later: list[tuple[float, int, K, bool]] = []
         self._count = 0  # keeps equal times in order without comparing keys
         self._failures: dict[K, int] = {}
         self._closed = False
@@ -52,15 +54,12 @@ class KeyQueue(Generic[K]):
     def add_idle(self, key: K) -> None:
         """Hand out *key* when there is nothing else to do."""
         with self._condition:
-            if key not in self._waiting:
-                self._waiting[key] = False
-                self._queue(key)
+            self._add_idle(key)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Hand out *key* in so many seconds."""
         with self._condition:
-            self._count += 1
-            heapq.heappush(self._later, (self._clock() + seconds, self._count, key))
+            self._put_off(key, seconds, soon=True)
             self._condition.notify()
 
     def get(self, *, idle: bool = True) -> K | None:
@@ -78,8 +77,7 @@ class KeyQueue(Generic[K]):
                 if key is None and idle:
                     key = self._take(self._idle, soon=False)
                 if key is not None:
-                    del self._waiting[key]
-                    self._working.add(key)
+                    self._working[key] = self._waiting.pop(key)
                     return key
                 self._condition.wait(wait)
 
@@ -90,13 +88,15 @@ class KeyQueue(Generic[K]):
             self._finish(key)
 
     def failed(self, key: K) -> float:
-        """Say that *key* is not, and return in how many seconds it is handed out again."""
+        """Say that *key* is not, and return in how many seconds it is handed out again.
+
+        It goes back to where it came from.
+        """
         with self._condition:
             count = self._failures.get(key, 0)
             self._failures[key] = count + 1
             seconds = min(FIRST_RETRY * 2.0 ** min(count, 32), LAST_RETRY)
-            self._count += 1
-            heapq.heappush(self._later, (self._clock() + seconds, self._count, key))
+            self._put_off(key, seconds, soon=self._working.get(key, True))
             self._finish(key)
             return seconds
 
@@ -106,13 +106,42 @@ class KeyQueue(Generic[K]):
             self._closed = True
             self._condition.notify_all()
 
+    def is_urgent(self, key: K) -> bool:
+        """Tell whether *key*, which a worker has, changed, before it was taken or since."""
+        with self._condition:
+            return self._working.get(key, True) or self._waiting.get(key, False)
+
+    def has_idle(self) -> bool:
+        """Tell whether a key of `add_idle` waits, or a worker has one."""
+        with self._condition:
+            return not (all(self._waiting.values()) and all(self._working.values()))
+
+    def depth(self, kind_of: Callable[[K], str]) -> Counter[tuple[Lane, str]]:
+        """Count what waits by lane and kind: for a worker, or for its time (`later`)."""
+        found: Counter[tuple[Lane, str]] = Counter()
+        with self._condition:
+            for key, soon in self._waiting.items():
+                found["changed" if soon else "idle", kind_of(key)] += 1
+            for _, _, key, _ in self._later:
+                found["later", kind_of(key)] += 1
+        return found
+
     def __len__(self) -> int:
         with self._condition:
             return len(self._waiting)
 
+    def _put_off(self, key: K, seconds: float, *, soon: bool) -> None:
+        self._count += 1
+        heapq.heappush(self._later, (self._clock() + seconds, self._count, key, soon))
+
     def _add(self, key: K) -> None:
         if not self._waiting.get(key, False):
             self._waiting[key] = True
+            self._queue(key)
+
+    def _add_idle(self, key: K) -> None:
+        if key not in self._waiting:
+            self._waiting[key] = False
             self._queue(key)
 
     def _queue(self, key: K) -> None:
@@ -134,7 +163,7 @@ class KeyQueue(Generic[K]):
         return None
 
     def _finish(self, key: K) -> None:
-        self._working.discard(key)
+        self._working.pop(key, None)
         if key in self._waiting:
             self._queue(key)
 
@@ -142,5 +171,6 @@ class KeyQueue(Generic[K]):
         """Move the keys whose time has come; return how long the next one takes."""
         now = self._clock()
         while self._later and self._later[0][0] <= now:
-            self._add(heapq.heappop(self._later)[2])
+            _, _, key, soon = heapq.heappop(self._later)
+            (self._add if soon else self._add_idle)(key)
         return self._later[0][0] - now if self._later else None

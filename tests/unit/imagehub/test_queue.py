@@ -114,3 +114,62 @@ def test_some_workers_are_there_for_changes_alone() -> None:
     thread.join(10)
     assert got == ["b"]
     assert queue.get() == "a"
+
+
+def test_what_failed_waits_in_the_lane_it_came_from() -> None:
+    """What is only looked at does not overtake changes by failing."""
+    clock = Clock()
+    queue: KeyQueue[str] = KeyQueue(clock)
+    queue.add_idle("looked at")
+    assert queue.get() == "looked at"
+    clock.now += queue.failed("looked at")
+    queue.add("changed")
+    assert [queue.get(), queue.get()] == ["changed", "looked at"]
+    queue.failed("changed")
+    clock.now += LAST_RETRY
+    assert queue.get(idle=False) == "changed"
+
+
+def test_a_worker_learns_that_its_key_has_become_urgent() -> None:
+    """What is looked at at leisure may change meanwhile."""
+    queue: KeyQueue[str] = KeyQueue()
+    queue.add_idle("a")
+    queue.add("b")
+    assert [queue.get(), queue.get()] == ["b", "a"]
+    assert queue.is_urgent("b")
+    assert not queue.is_urgent("a")
+    queue.add_idle("a")
+    assert not queue.is_urgent("a")
+    queue.add("a")
+    assert queue.is_urgent("a")
+
+
+def test_the_end_of_what_is_only_looked_at() -> None:
+    """It is there when the last of it is done, whatever has changed meanwhile."""
+    queue: KeyQueue[str] = KeyQueue()
+    queue.add("changed")
+    assert not queue.has_idle()
+    queue.add_idle("a")
+    assert queue.has_idle()
+    assert [queue.get(), queue.get()] == ["changed", "a"]
+    assert queue.has_idle()
+    queue.done("a")
+    assert not queue.has_idle()
+
+
+def test_what_waits_is_counted_by_lane_and_kind() -> None:
+    """What a worker has does not wait; what failed waits for its time."""
+    queue: KeyQueue[str] = KeyQueue(Clock())
+    for key in ("a1", "a2", "b1"):
+        queue.add(key)
+    queue.add_idle("a3")
+    queue.add_after("b2", 5)
+    assert queue.get() == "a1"
+    queue.failed("a1")
+    assert queue.get() == "a2"
+    assert queue.depth(lambda key: key[0]) == {
+        ("changed", "b"): 1,
+        ("idle", "a"): 1,
+        ("later", "a"): 1,
+        ("later", "b"): 1,
+    }
