@@ -62,6 +62,7 @@ class Cluster:
         self.source = credential.source
         self.namespace = credential.namespace
         self._manager = "sealoshub"
+        self._on_write: Callable[[str, str], None] = _nobody
         self._files = KeyFiles()
         try:
             rest, failures = _rest_client(credential, self._files)
@@ -133,6 +134,19 @@ class Cluster:
         """
         other = copy(self)
         other._manager = name  # noqa: SLF001  # of the same class
+        return other
+
+    def counted_by(self, on_write: Callable[[str, str], None]) -> Self:
+        """Return the same cluster, which tells of every write that it is about to send.
+
+        It shares what :meth:`as_manager` shares.
+
+        Args:
+            on_write: Called with the kind of the object and `create`, `update`, `patch`,
+                `patch_status`, `apply` or `delete`, by the thread that writes.
+        """
+        other = copy(self)
+        other._on_write = on_write  # noqa: SLF001  # of the same class
         return other
 
     # ------------------------------------------------------------------ who
@@ -396,14 +410,16 @@ class Cluster:
             ConflictError: It is there already (`reason` is `AlreadyExists`).
         """
         kind, name, namespace = key_of(manifest)
-        return self._connection.call(
+        return self._write(
+            kind,
+            "create",
             Request(
                 "POST",
                 resource_of(kind).path(None, namespace),
                 f"create {label_of(kind, name, namespace)}",
                 query=self._write_query(dry_run=dry_run),
                 body=manifest,
-            )
+            ),
         )
 
     def replace(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> Object:
@@ -413,21 +429,25 @@ class Cluster:
             ConflictError: Somebody else changed it since it was read.
         """
         kind, name, namespace = key_of(manifest)
-        return self._connection.call(
+        return self._write(
+            kind,
+            "update",
             Request(
                 "PUT",
                 resource_of(kind).path(name, namespace),
                 f"replace {label_of(kind, name, namespace)}",
                 query=self._write_query(dry_run=dry_run),
                 body=manifest,
-            )
+            ),
         )
 
     def patch(
         self, kind: str, name: str, changes: Mapping[str, Any], namespace: str | None = None
     ) -> Object:
         """Merge *changes* into the object (JSON merge patch, RFC 7386)."""
-        return self._connection.call(
+        return self._write(
+            kind,
+            "patch",
             Request(
                 "PATCH",
                 resource_of(kind).path(name, namespace),
@@ -435,14 +455,16 @@ class Cluster:
                 query=self._write_query(),
                 body=changes,
                 content_type=MERGE,
-            )
+            ),
         )
 
     def patch_status(
         self, kind: str, name: str, status: Mapping[str, Any], namespace: str | None = None
     ) -> Object:
         """Merge *status* into the object's status."""
-        return self._connection.call(
+        return self._write(
+            kind,
+            "patch_status",
             Request(
                 "PATCH",
                 resource_of(kind).path(name, namespace, "status"),
@@ -450,7 +472,7 @@ class Cluster:
                 query=self._write_query(),
                 body={"status": status},
                 content_type=MERGE,
-            )
+            ),
         )
 
     def delete(
@@ -474,18 +496,22 @@ class Cluster:
         if uid or resource_version:
             conditions = {"uid": uid, "resourceVersion": resource_version}
             body["preconditions"] = {key: value for key, value in conditions.items() if value}
-        self._connection.call(
+        self._write(
+            kind,
+            "delete",
             Request(
                 "DELETE",
                 resource_of(kind).path(name, namespace),
                 f"delete {label_of(kind, name, namespace)}",
                 body=body,
-            )
+            ),
         )
 
     def _apply(self, manifest: Mapping[str, Any], query: Mapping[str, str]) -> Object:
         kind, name, namespace = key_of(manifest)
-        return self._connection.call(
+        return self._write(
+            kind,
+            "apply",
             Request(
                 "PATCH",
                 resource_of(kind).path(name, namespace),
@@ -493,12 +519,20 @@ class Cluster:
                 query=query,
                 body=without_managed_fields(manifest),
                 content_type=APPLY,
-            )
+            ),
         )
+
+    def _write(self, kind: str, verb: str, request: Request) -> Object:
+        self._on_write(kind, verb)
+        return self._connection.call(request)
 
     def _write_query(self, *, dry_run: bool = False) -> dict[str, str]:
         query = {"fieldValidation": "Strict", "fieldManager": self._manager}
         return query | {"dryRun": "All"} if dry_run else query
+
+
+def _nobody(_kind: str, _verb: str) -> None:
+    """Tell nobody of a write."""
 
 
 def _rest_client(

@@ -125,6 +125,29 @@ def test_writes_carry_their_manager_and_refuse_unknown_fields(
     assert [a.kind for a in fake.asked[2:4]] == ["application/merge-patch+json"] * 2
 
 
+def test_writes_can_be_counted(fake: FakeApi, cluster: Cluster) -> None:
+    """`counted_by` tells kind and verb of every write of a part of the program, and of no read."""
+    told: list[tuple[str, str]] = []
+    other = cluster.counted_by(lambda kind, verb: told.append((kind, verb))).as_manager("me")
+    fake.default = Answer(200, stored("1"))
+    other.create(IMAGE)
+    other.replace(IMAGE)
+    other.patch("Repository", "team.app", {"spec": {}})
+    other.patch_status("Image", "team.app.v1", {"x": 1})
+    other.apply_blind(IMAGE)
+    other.delete("Lease", "note", "imagehub-system")
+    other.get("Image", "team.app.v1")
+    cluster.create(IMAGE)
+    assert told == [
+        ("Image", "create"),
+        ("Image", "update"),
+        ("Repository", "patch"),
+        ("Image", "patch_status"),
+        ("Image", "apply"),
+        ("Lease", "delete"),
+    ]
+
+
 def test_a_deletion_can_mean_one_object_only(fake: FakeApi, cluster: Cluster) -> None:
     """With its UID, not whatever has the name by now."""
     cluster.delete("Login", "a" * 32, "imagehub-system", uid="u1")
