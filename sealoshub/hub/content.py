@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from sealoshub.registry.retry import Retry
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sealoshub.registry.catalog import Description
@@ -51,6 +52,7 @@ class RegistryContent:
     ) -> None:
         self._token_file = token_file
         self._lock = threading.Lock()
+        self._thread = threading.local()  # `wait`: what `slowly` was told
         self._listed = functools.lru_cache(INDEXES)(self._ask_listed)
         self._client = Client(
             host,
@@ -58,6 +60,7 @@ class RegistryContent:
             ca_file=None if ca_file is None else str(ca_file),
             trust_realm=True,  # the operator named this registry, and it names its token server
             retry=Retry(budget=BUDGET),
+            before=self._wait,
         )
 
     def repositories(self) -> Iterator[str]:
@@ -135,6 +138,20 @@ class RegistryContent:
 
     def _ask_listed(self, path: str, digest: str) -> tuple[str, ...]:
         return tags.listed(self._current(), path, digest)
+
+    @contextlib.contextmanager
+    def slowly(self, wait: Callable[[], None]) -> Iterator[None]:
+        """Call *wait* before each request that this thread sends inside of the block."""
+        self._thread.wait = wait
+        try:
+            yield
+        finally:
+            del self._thread.wait
+
+    def _wait(self) -> None:
+        wait: Callable[[], None] | None = getattr(self._thread, "wait", None)
+        if wait is not None:
+            wait()
 
     def close(self) -> None:
         """Close all connections."""

@@ -55,6 +55,7 @@ class Client:
         trust_realm: Accept any token server that the registry names.
         on_note: Told about retries and warnings of the registry, one line each, no secrets.
         retry: The retry policy; its budget is what `--retry-budget` sets.
+        before: Called before each request to the registry, by the thread that sends it.
         clock: Monotonic clock, in seconds.
         environment: Names the proxies.
 
@@ -73,6 +74,7 @@ class Client:
         trust_realm: bool = False,
         on_note: Callable[[str], None] | None = None,
         retry: Retry | None = None,
+        before: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
@@ -80,6 +82,7 @@ class Client:
         self.credential = credential
         note = on_note or (lambda _text: None)
         self.retry = replace(retry or Retry(), on_note=note)
+        self._before = before
         self._plain_http = plain_http
         self._trust_realm = trust_realm
         http = transport(
@@ -192,11 +195,11 @@ class Client:
         token = None
         is_foreign = realm.origin(request.url) != realm.origin(base.url)
         if is_foreign:
-            arriving = self.wire.open(request)
+            arriving = self._send(request)
         else:
             token = self._token(base.challenge, scopes)
             authorization = self._authorization(base.challenge, token)
-            arriving = self.wire.open(request, authorization)
+            arriving = self._send(request, authorization)
             if _is_refused(arriving, base):
                 offered = challenge.choose(contact.challenges(arriving)) or base.challenge
                 with arriving:
@@ -207,7 +210,7 @@ class Client:
                 # A password that was refused is not sent a second time.
                 if token is None and (authorization is None or base.challenge is not None):
                     raise self._explain(refusal, scopes, token)
-                arriving = self.wire.open(request, authorization)
+                arriving = self._send(request, authorization)
         if arriving.status in expect:
             return arriving
         with arriving:
@@ -215,6 +218,10 @@ class Client:
         if is_foreign:
             raise failure.from_answer(answer)
         raise self._explain(answer, scopes, token)
+
+    def _send(self, request: Request, authorization: Secret | None = None) -> Arriving:
+        self._before()
+        return self.wire.open(request, authorization)
 
     # ------------------------------------------------------------------ the login
 
