@@ -8,8 +8,10 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import Fake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +54,7 @@ class _Server(ThreadingHTTPServer):
         """Say nothing about clients that go away."""
 
 
-class FakeKubernetes:
+class FakeKubernetes(Fake["_Server"]):
     """What a token server asks of an API server.
 
     Knobs: `users` by token, `allowed` rights, `accounts` by (namespace, name) with their UID,
@@ -92,22 +94,15 @@ class FakeKubernetes:
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
             self.scheme = "https"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def url(self) -> str:
         """Address of the API."""
         return f"{self.scheme}://localhost:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def let_go(self) -> None:
+        """End what waits to be told."""
         self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     # ------------------------------------------------------------------ knobs
     def allow(self, user: str, repository: str, *verbs: str) -> None:

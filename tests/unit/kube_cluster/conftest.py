@@ -6,17 +6,17 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sealoshub.kube.cluster import Cluster
 from sealoshub.kube.kubeconfig import ClusterCredential
 from sealoshub.secret import Secret
+from tests.loopback import Fake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Answer:
     lines: tuple[bytes, ...] | None = None
 
 
-class FakeApi:
+class FakeApi(Fake[ThreadingHTTPServer]):
     """An API server with knobs: answers are given in the order of `answers`, then `default`."""
 
     def __init__(self) -> None:
@@ -112,23 +112,11 @@ class FakeApi:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://localhost:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def let_go(self) -> None:
+        """End what waits to be told."""
         self.release.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def give(self, *answers: Answer) -> None:
         """Give these answers next."""

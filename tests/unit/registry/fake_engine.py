@@ -6,15 +6,16 @@ import http.server
 import json
 import socketserver
 import tempfile
-import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from tests.loopback import Fake
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
-class FakeEngine:
+class FakeEngine(Fake["_Server"]):
     """A docker that has some images; a context manager.
 
     Attributes:
@@ -35,26 +36,19 @@ class FakeEngine:
         self.body = b'{"message":"something \\u001b[31mbroke"}'
         self.cut_at: int | None = None
         self._server = _Server(self.path, self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def env(self) -> dict[str, str]:
         """What leads to it."""
         return {"DOCKER_HOST": f"unix://{self.path}"}
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(kind, value, traceback)
         self._folder.cleanup()
 
 

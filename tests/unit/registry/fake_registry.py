@@ -12,14 +12,14 @@ import threading
 import urllib.parse
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from tests.loopback import Fake
 from tests.unit.registry import serving
 from tests.unit.registry.serving import Serving
 
 if TYPE_CHECKING:
     import ssl
-    from types import TracebackType
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class Knobs:
     explained: dict[str, object] = field(default_factory=dict)
 
 
-class FakeRegistry:
+class FakeRegistry(Fake["_Server"]):
     """The servers; use it in a `with` block."""
 
     def __init__(self, knobs: Knobs | None = None) -> None:
@@ -140,9 +140,6 @@ class FakeRegistry:
         self.lock = threading.RLock()
         self._server = _Server(("localhost", 0), _Handler)
         self._server.owner = self
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
 
     @property
     def host(self) -> str:
@@ -161,20 +158,6 @@ class FakeRegistry:
         self._server.socket = context.wrap_socket(
             plain, server_side=True, do_handshake_on_connect=False
         )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def count(self, method: str, path: str = "") -> int:
         """Count the requests that fit, tokens apart."""

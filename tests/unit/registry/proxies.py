@@ -8,19 +8,19 @@ import select
 import socket
 import socketserver
 import ssl
-import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
+
+from tests.loopback import Fake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 SECONDS = 20.0  # without a byte, after which a proxy gives up
 
 
 @dataclass
-class ProxyServer:
+class ProxyServer(Fake["_Server"]):
     """A proxy on loopback that leads every host to one server; use it in a `with` block.
 
     Args:
@@ -44,29 +44,12 @@ class ProxyServer:
         self._server = _Server(("localhost", 0), _Handler)
         self._server.owner = self
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
 
     @property
     def url(self) -> str:
         """Its address, with the credential that it wants."""
         who = ":".join(self.credential) + "@" if self.credential else ""
         return f"{self.kind}://{who}localhost:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from sealoshub.registry.metadata import read_metadata
 from sealoshub.registry.push import push
 from sealoshub.registry.source import open_image
 from tests.images import oci_layout
+from tests.loopback import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,12 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def served() -> Iterator[Catalog]:
     """A catalogue of five repositories."""
-    with Catalog([f"team/app-{number}" for number in range(5)]) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(Catalog([f"team/app-{number}" for number in range(5)])) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_every_page_of_the_catalogue(served: Catalog, connect: ClientMaker) -> None:

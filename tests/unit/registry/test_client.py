@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from sealoshub.registry.response import Headers
 from sealoshub.registry.url import Url
 from sealoshub.registry.wire import Request
 from sealoshub.secret import Secret
+from tests import loopback
 from tests.unit.registry.fake_registry import Fault
 
 if TYPE_CHECKING:
@@ -82,14 +82,8 @@ def serving(
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with loopback.serving(server):
         yield f"localhost:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_loopback_without_tls(connect: ClientMaker) -> None:
