@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sealoshub.imagehub.names import Named
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
+    from sealoshub.kube.reader import Reader
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -95,7 +96,7 @@ def get(
     )
 
 
-def items(cluster: Cluster, kind: str, label_selector: str | None = None) -> list[Object]:
+def items(cluster: Reader, kind: str, label_selector: str | None = None) -> list[Object]:
     """Return every object of *kind*.
 
     Raises:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sealoshub.authserver.loginrecord import LoginRecord
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
+    from sealoshub.kube.reader import Reader
 
 KIND = "Login"
 
@@ -58,7 +59,7 @@ def belongs(record: LoginRecord, organization: str) -> bool:
     )
 
 
-def find(cluster: Cluster, choice: Choice) -> list[LoginRecord]:
+def find(cluster: Reader, choice: Choice) -> list[LoginRecord]:
     """Return the logins that *choice* means, oldest first.
 
     Raises:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
+    from sealoshub.kube.reader import Reader
 
 FIELD_MANAGER: Final = "sealoshub-install"
 READY_SECONDS: Final = 60.0  # for CRDs to be served and policies to bite; it takes one or two
@@ -183,7 +184,7 @@ def install(  # noqa: PLR0913  # knobs by keyword, three of them for tests
     )
 
 
-def _has_private_names(cluster: Cluster) -> bool:
+def _has_private_names(cluster: Reader) -> bool:
     """Tell whether somebody has taken the binding away from a hub that had it."""
     try:
         cluster.get("ClusterRole", READER)
@@ -196,7 +197,7 @@ def _has_private_names(cluster: Cluster) -> bool:
     return False
 
 
-def _require_policies(cluster: Cluster) -> None:
+def _require_policies(cluster: Reader) -> None:
     if not cluster.supports("ValidatingAdmissionPolicy"):
         raise InvalidInputError(
             f"{cluster.server} does not serve ValidatingAdmissionPolicy",
@@ -205,7 +206,7 @@ def _require_policies(cluster: Cluster) -> None:
         )
 
 
-def _wait_for_crds(cluster: Cluster, ticks: Iterator[None]) -> None:
+def _wait_for_crds(cluster: Reader, ticks: Iterator[None]) -> None:
     waiting = [obj["metadata"]["name"] for name in CRDS for obj in load(name)]
     for _ in ticks:
         waiting = [name for name in waiting if not _is_established(cluster, name)]
@@ -214,7 +215,7 @@ def _wait_for_crds(cluster: Cluster, ticks: Iterator[None]) -> None:
     raise UnavailableError(f"the cluster does not serve {', '.join(waiting)} yet; try again")
 
 
-def _is_established(cluster: Cluster, name: str) -> bool:
+def _is_established(cluster: Reader, name: str) -> bool:
     crd = cluster.get("CustomResourceDefinition", name)
     conditions = (crd.get("status") or {}).get("conditions") or ()
     return any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)

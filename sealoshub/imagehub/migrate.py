@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sealoshub.kube import Object
-    from sealoshub.kube.cluster import Cluster
+    from sealoshub.kube.reader import Reader
 
 # Its controllers are gone and nobody else would remove them, so nothing with one would ever end.
 _OLD_FINALIZERS: Final = frozenset(
@@ -75,7 +75,7 @@ class Inventory:
     bindings: Sequence[Object] = ()
 
 
-def read(cluster: Cluster) -> Inventory:
+def read(cluster: Reader) -> Inventory:
     """Return what is in *cluster*.
 
     Raises:

@@ -11,40 +11,28 @@ import contextlib
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from sealoshub.errors import (
-    AuthenticationError,
-    DeniedError,
-    InvalidInputError,
-    NotFoundError,
-    UnavailableError,
-)
-from sealoshub.kube import ApplyResult, ConflictError, GoneError, Object, UserInfo
-from sealoshub.kube.answer import user as user_of
+from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError, UnavailableError
+from sealoshub.kube import ApplyResult, ConflictError, Object
 from sealoshub.kube.connection import APPLY, MERGE, Connection, Request
 from sealoshub.kube.keyfile import KeyFiles
 from sealoshub.kube.manifest import content_of, key_of, label_of, without_managed_fields
+from sealoshub.kube.reader import Reader
 from sealoshub.kube.resources import resource_of
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
-    import builtins
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from sealoshub.kube.kubeconfig import ClusterCredential
 
-WATCH_GRACE_SECONDS: Final = 10.0  # after the time that the server was asked to end a watch at
-PAGE: Final = 500  # objects in one answer of a list, as kubectl asks
-RELISTS: Final = 3  # a continue token can expire in the middle of a long list
 POOL: Final = 32  # connections kept; the controller has a watch for each kind, and its workers
 
-T = TypeVar("T")
 
-
-class Cluster:
-    """One API server and one credential for it. A context manager.
+class Cluster(Reader):
+    """One API server and one credential for it, to read and to write. A context manager.
 
     It is a class because connections, key files and running watches have to be closed together.
     It may be used by several threads.
@@ -58,8 +46,6 @@ class Cluster:
     def __init__(
         self, credential: ClusterCredential, *, again: Callable[[], ClusterCredential] | None = None
     ) -> None:
-        self.server = credential.server.rstrip("/")
-        self.source = credential.source
         self.namespace = credential.namespace
         self._manager = "sealoshub"
         self._on_write: Callable[[str, str], None] = _nobody
@@ -68,8 +54,10 @@ class Cluster:
             rest, failures = _rest_client(credential, self._files)
         except Exception as exc:
             self._files.close()
-            raise InvalidInputError(f"{self.source}: cannot be used: {type(exc).__name__}") from exc
-        self._connection = Connection(rest, credential, again, failures)
+            raise InvalidInputError(
+                f"{credential.source}: cannot be used: {type(exc).__name__}"
+            ) from exc
+        super().__init__(Connection(rest, credential, again, failures), credential.source)
 
     @classmethod
     def open(cls, credential: ClusterCredential) -> Self:
@@ -149,42 +137,6 @@ class Cluster:
         other._on_write = on_write  # noqa: SLF001  # of the same class
         return other
 
-    # ------------------------------------------------------------------ who
-
-    def whoami(self) -> UserInfo:
-        """Ask the API server who the credential is.
-
-        Raises:
-            AuthenticationError: The credential is refused, or is nobody.
-        """
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        try:
-            answer = self.review(body)
-        except NotFoundError as exc:
-            raise UnavailableError(
-                f"{self.server} cannot say who you are",
-                hint="It needs Kubernetes 1.28 or later, or `sealoshub hub up`.",
-            ) from exc
-        user = user_of(answer, "userInfo")
-        if not user.name or user.name == "system:anonymous":
-            raise AuthenticationError(
-                f"{self.source} has no credential that the cluster knows",
-                hint="Get one where the kubeconfig came from, then repeat this command.",
-            )
-        return user
-
-    def review(self, question: Mapping[str, Any]) -> Object:
-        """Ask a question that is a resource without a name, and return it with its status.
-
-        Args:
-            question: A SelfSubjectReview, TokenReview, SubjectAccessReview or
-                SelfSubjectAccessReview.
-        """
-        kind = str(question["kind"])
-        return self._connection.call(
-            Request("POST", resource_of(kind).path(), f"ask a {kind}", body=question)
-        )
-
     def create_token(
         self, namespace: str, service_account: str, audiences: Sequence[str], seconds: int
     ) -> tuple[Secret, datetime]:
@@ -212,19 +164,6 @@ class Cluster:
             raise UnavailableError(f"cannot {what}: the answer holds no token")
         return Secret(token), datetime.fromisoformat(expires).astimezone(UTC)
 
-    # ----------------------------------------------------------------- read
-
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
-        """Read one object.
-
-        Raises:
-            NotFoundError: There is none.
-        """
-        path = resource_of(kind).path(name, namespace)
-        return self._connection.call(
-            Request("GET", path, f"read {label_of(kind, name, namespace)}")
-        )
-
     def look_up(self, kind: str, name: str, namespace: str | None = None) -> Object:
         """Read one object, also as somebody who may write it and not read it.
 
@@ -250,109 +189,6 @@ class Cluster:
                 )
             except (DeniedError, InvalidInputError, ConflictError):
                 raise exc from None
-
-    def list(
-        self, kind: str, namespace: str | None = None, *, label_selector: str | None = None
-    ) -> builtins.list[Object]:
-        """Read every object of *kind*, page by page."""
-        return self.snapshot(kind, lambda item: item, namespace, label_selector=label_selector)[0]
-
-    def snapshot(
-        self,
-        kind: str,
-        keep: Callable[[Object], T],
-        namespace: str | None = None,
-        *,
-        label_selector: str | None = None,
-    ) -> tuple[builtins.list[T], str]:
-        """Read every object of *kind*, and the resourceVersion to watch from.
-
-        Args:
-            kind: What to read.
-            keep: Turns an object into what is kept of it, page by page, because all of them can
-                be more than the memory holds. It has the `apiVersion` and `kind` that the API
-                server leaves out in lists.
-            namespace: Where; None: everywhere.
-            label_selector: Only objects with these labels.
-        """
-        resource = resource_of(kind)
-        where = resource.path(None, namespace)
-        named = {"apiVersion": resource.api_version, "kind": kind}
-        for _ in range(RELISTS):
-            kept: builtins.list[T] = []
-            query: dict[str, str | int] = {"limit": PAGE}
-            if label_selector:
-                query["labelSelector"] = label_selector
-            try:
-                while True:
-                    page = self._connection.call(
-                        Request("GET", where, f"list {resource.plural}", query=query)
-                    )
-                    kept += [keep({**named, **item}) for item in page.get("items") or ()]
-                    meta = page.get("metadata") or {}
-                    if not meta.get("continue"):
-                        return kept, str(meta.get("resourceVersion") or "")
-                    query["continue"] = meta["continue"]
-            except GoneError:
-                continue  # the token expired while we were reading; begin again
-        raise UnavailableError(f"cannot list {resource.plural}: it changes faster than it is read")
-
-    def watch(
-        self,
-        kind: str,
-        namespace: str | None = None,
-        *,
-        resource_version: str,
-        timeout: float,
-        label_selector: str | None = None,
-    ) -> Iterator[tuple[str, Object]]:
-        """Yield `(type, object)` for each change after *resource_version*.
-
-        Types are `ADDED`, `MODIFIED`, `DELETED` and `BOOKMARK`, whose object has a
-        resourceVersion only.
-
-        Args:
-            kind: What to watch.
-            namespace: Where; None: everywhere.
-            resource_version: Of a snapshot, or of the last object seen.
-            timeout: Seconds after which the watch just ends.
-            label_selector: Only objects with these labels.
-
-        Raises:
-            GoneError: The resourceVersion is too old (410); take a snapshot and watch from there.
-        """
-        resource = resource_of(kind)
-        query: dict[str, str | int] = {
-            "watch": "1",
-            "resourceVersion": resource_version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": max(1, int(timeout)),
-        }
-        if label_selector:
-            query["labelSelector"] = label_selector
-        yield from self._connection.events(
-            Request(
-                "GET",
-                resource.path(None, namespace),
-                f"watch {resource.plural}",
-                query=query,
-                read_seconds=timeout + WATCH_GRACE_SECONDS,
-            )
-        )
-
-    def supports(self, kind: str) -> bool:
-        """Tell whether the API server serves *kind*."""
-        resource = resource_of(kind)
-        root = "/apis/" if "/" in resource.api_version else "/api/"
-        try:
-            answer = self._connection.call(
-                Request("GET", root + resource.api_version, f"discover {kind}")
-            )
-        except NotFoundError:
-            return False
-        return any(item.get("name") == resource.plural for item in answer.get("resources") or ())
-
-    # ---------------------------------------------------------------- write
 
     def apply(
         self,
