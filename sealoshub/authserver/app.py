@@ -191,7 +191,7 @@ class App:
         except ClientGoneError:
             return None
         except MustWaitError as exc:
-            answer, why = reply.limited(exc.seconds), exc.message
+            answer, why = reply.limited(exc.seconds, exc.why), exc.message
         except (TimeoutError, UnavailableError) as exc:
             unavailable = as_unavailable(exc)
             answer, why = reply.failure(unavailable, self._realm), unavailable.message

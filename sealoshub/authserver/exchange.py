@@ -68,11 +68,17 @@ _NOTHING_KNOWN: Final = Grant(frozenset(), "nothing known was asked for")
 
 
 class MustWaitError(AuthenticationError):
-    """Too many failures; *seconds* until the next check."""
+    """Too many failures; *seconds* until the next check.
 
-    def __init__(self, seconds: float) -> None:
+    Args:
+        seconds: How long.
+        why: What was wrong with this very credential, if it was checked before.
+    """
+
+    def __init__(self, seconds: float, why: str) -> None:
         super().__init__("too many wrong credentials from here")
         self.seconds = seconds
+        self.why = why
 
 
 class Exchange:
@@ -220,11 +226,11 @@ class Exchange:
         digest = self._keys.of(login.account, secret.reveal())
         attempt = self._guard.begin(digest, caller.address, post=caller.post)
         if isinstance(attempt, float):
-            raise MustWaitError(attempt)
+            raise MustWaitError(attempt, self._guard.why(digest))
         try:
             proved = await self._prove(login, service, caller)
-        except CredentialsRejected:
-            self._guard.bad(attempt)
+        except CredentialsRejected as exc:
+            self._guard.bad(attempt, reply.sentences(exc))
             raise
         except BaseException:
             self._guard.undecided(attempt)

@@ -27,7 +27,7 @@ FORGET_SECONDS: Final = 300.0  # after the last failure
 GOOD_SECONDS: Final = 24 * 3600.0  # how long a credential that was good counts as known
 PAIR_SECONDS: Final = 5.0  # containerd repeats a refused POST as a GET: that is one failure
 BUSY_SECONDS: Final = 1.0
-ENTRIES: Final = 20_000  # of each kind; some 300 bytes each
+ENTRIES: Final = 20_000  # of each kind; some 300 bytes each, and a sentence
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class _Record:
     last: float = 0.0
     blocked_until: float = 0.0
     was_post: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,14 @@ class Guard:
         place.pending += 1
         return Attempt(credential, network, counts=True)
 
+    def why(self, credential: bytes) -> str:
+        """Return what :meth:`bad` was told of a credential last, or nothing.
+
+        Who sends the same wrong credential once more has heard it before, so it gives nothing away.
+        """
+        record = self._credentials.get(credential)
+        return "" if record is None else record.why
+
     def good(self, attempt: Attempt) -> None:
         """End *attempt*: the credential is good."""
         self.undecided(attempt)
@@ -111,8 +120,13 @@ class Guard:
         if len(self._good) > ENTRIES:
             self._good.popitem(last=False)
 
-    def bad(self, attempt: Attempt) -> None:
-        """End *attempt*: the credential is wrong."""
+    def bad(self, attempt: Attempt, why: str = "") -> None:
+        """End *attempt*: the credential is wrong.
+
+        Args:
+            attempt: The check.
+            why: What is wrong with it, for :meth:`why`.
+        """
         self._good.pop(attempt.credential, None)  # expired or revoked: from now on it counts
         if not attempt.counts:
             return
@@ -120,6 +134,7 @@ class Guard:
         known = _find(self._credentials, attempt.credential, now)
         place = _find(self._addresses, attempt.address, now)
         self.undecided(attempt)
+        known.why = why
         _fail(known, now, FREE_BY_CREDENTIAL, LONGEST_BY_CREDENTIAL)
         _fail(place, now, FREE_BY_ADDRESS, LONGEST_BY_ADDRESS)
 

@@ -84,18 +84,29 @@ def failure(exc: SealosHubError, realm: str) -> Reply:
     if status == HTTPStatus.UNAUTHORIZED:
         # Basic only: a Bearer challenge here would send clients in a circle.
         headers.append((b"www-authenticate", f'Basic realm="{realm}"'.encode()))
-    message = f"{exc.message}. {exc.hint}" if exc.hint else exc.message
-    return _error(status, code, oauth, message, tuple(headers))
+    return _error(status, code, oauth, sentences(exc), tuple(headers))
 
 
-def limited(seconds: float) -> Reply:
-    """Return 429 for somebody who has to wait *seconds*."""
+def sentences(exc: SealosHubError) -> str:
+    """Return what went wrong and the way out."""
+    return f"{exc.message}. {exc.hint}" if exc.hint else exc.message
+
+
+def limited(seconds: float, why: str = "") -> Reply:
+    """Return 429 for somebody who has to wait *seconds*.
+
+    Args:
+        seconds: How long.
+        why: What was wrong with his credential. docker asks once for every layer and shows the
+            last answer, so that this is the only one its user sees.
+    """
     wait = max(1, math.ceil(seconds))
+    too_many = f"too many wrong credentials from here. Try again in {wait} s"
     return _error(
         HTTPStatus.TOO_MANY_REQUESTS,
         "TOOMANYREQUESTS",
         "slow_down",
-        f"too many wrong credentials from here. Try again in {wait} s",
+        f"{why.removesuffix('.')}; {too_many}" if why else too_many,
         ((b"retry-after", str(wait).encode()),),
     )
 

@@ -257,7 +257,9 @@ class _Routes:
     async def limited(self, request: Request, exc: Exception) -> Response:
         """Answer somebody who has to wait."""
         del self, request
-        return _response(reply.limited(exc.seconds if isinstance(exc, MustWaitError) else 1.0))
+        if not isinstance(exc, MustWaitError):
+            return _response(reply.limited(1.0))
+        return _response(reply.limited(exc.seconds, exc.why))
 
     async def _prove(self, request: Request) -> Proved:
         sent = request.headers.getlist("authorization")

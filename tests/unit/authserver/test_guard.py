@@ -72,6 +72,18 @@ def test_1500_wrong_passwords_are_a_few_checks(clock: Clock) -> None:
         assert succeed(guard, "true user") == 0.0
 
 
+def test_it_remembers_what_was_wrong_with_a_credential(clock: Clock) -> None:
+    """The last reason, until the credential is good; of another one nothing."""
+    guard = Guard(clock)
+    for why in ("unknown", "revoked"):
+        attempt = guard.begin(b"bad", "10.0.0.1", post=False)
+        assert isinstance(attempt, Attempt)
+        guard.bad(attempt, why)
+    assert (guard.why(b"bad"), guard.why(b"other")) == ("revoked", "")
+    assert succeed(guard, "bad") == 0.0
+    assert not guard.why(b"bad")
+
+
 def test_other_addresses_are_not_concerned(clock: Clock) -> None:
     """Failures here are no failures there."""
     guard = Guard(clock)

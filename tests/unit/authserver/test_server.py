@@ -303,6 +303,19 @@ def test_wrong_passwords_are_slowed_and_the_true_user_gets_in(
     assert token_server.get("repository:team/open:pull").status == 200
 
 
+def test_who_must_wait_is_told_what_was_wrong(token_server: RunningServer) -> None:
+    """A docker engine asks once for every layer and shows its user the last answer only."""
+    ended = {"grant_type": "refresh_token", "refresh_token": "shr_" + "a" * 43}
+    first = token_server.post(**ended)
+    assert first.status == 401
+    why = first.json["errors"][0]["message"]
+    answers = (token_server.post(**ended) for _ in range(12))  # the waits grow to a minute
+    limited = next(answer for answer in answers if answer.status == 429)
+    said = limited.json["errors"][0]["message"]
+    assert said.startswith(f"{why.removesuffix('.')}; too many wrong credentials from here.")
+    assert limited.json["error_description"] == said
+
+
 def test_forged_forwarding_is_ignored(serve: Serve) -> None:
     """Without trusted proxies the header changes nothing."""
     server = serve()
