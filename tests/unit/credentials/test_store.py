@@ -29,10 +29,6 @@ def _auth(text: str) -> dict[str, str]:
 A, B, C = _auth("a:1"), _auth("b:2"), _auth("c:3")
 
 
-def _auths(**entries: object) -> dict[str, object]:
-    return {"auths": {key.replace("HOST", HOST): value for key, value in entries.items()}}
-
-
 @pytest.mark.parametrize(
     ("files", "host", "repository", "expected"),
     [
