@@ -7,10 +7,12 @@ as every client does. Docker Hub's short names are not expanded here: a hub has 
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import re
+import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.pattern import pattern
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 MAX_REPOSITORY: Final = 255  # characters; the limit of distribution
+FEW: Final = 64 * 1024  # bytes; OpenSSL hashes five times as fast, but takes 3 ms to load
 MAX_REFERENCE: Final = 1024  # characters; a longer one is no reference but an accident
 
+_BUILT_IN: Final = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _REPOSITORY: Final = pattern(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG: Final = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -73,7 +77,9 @@ class Digest(Value):
     @classmethod
     def of(cls, content: bytes) -> Self:
         """Return the sha256 digest of *content*."""
-        return cls(f"sha256:{hashlib.sha256(content).hexdigest()}")
+        hashed = _hasher("sha256", len(content))
+        hashed.update(content)
+        return cls(f"sha256:{hashed.hexdigest()}")
 
     @property
     def algorithm(self) -> str:
@@ -85,9 +91,13 @@ class Digest(Value):
         """The hexadecimal part."""
         return self.text.partition(":")[2]
 
-    def hasher(self) -> _Hash:
-        """Return a fresh hash object of this digest's algorithm."""
-        return hashlib.new(self.algorithm)
+    def hasher(self, size: int | None = None) -> _Hash:
+        """Return a fresh hash object of this digest's algorithm.
+
+        Args:
+            size: How many bytes will be hashed, if that is known.
+        """
+        return _hasher(self.algorithm, size)
 
     def __lt__(self, other: Digest) -> bool:
         return self.text < other.text
@@ -187,6 +197,16 @@ def is_repository(text: str) -> bool:
 def _shown(text: str) -> str:
     """Return *text* without what somebody may have typed as `user:password@`."""
     return re.sub(r"[^/@]*:[^/@]*@", "***@", text)
+
+
+def _hasher(algorithm: str, size: int | None) -> _Hash:
+    """Return a fresh hash object; where nobody has loaded OpenSSL yet, few bytes do without it."""
+    if algorithm == "sha256" and size is not None and size <= FEW and "hashlib" not in sys.modules:
+        with contextlib.suppress(ImportError):  # a Python that was built without it
+            return cast("_Hash", import_module(_BUILT_IN).sha256())
+    import hashlib  # noqa: PLC0415  # see above
+
+    return hashlib.new(algorithm)
 
 
 def _is_host(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Final, Self, final
 
 MASK: Final = "***"
@@ -48,6 +47,8 @@ class Secret:
         """Compare in constant time."""
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac  # noqa: PLC0415  # with all of OpenSSL, which a push does not need
+
         # surrogatepass: bytes of a file that are no UTF-8 arrive as surrogates.
         mine, theirs = (text.encode(errors="surrogatepass") for text in (self._text, other._text))
         return hmac.compare_digest(mine, theirs)

@@ -7,12 +7,9 @@ can be tested without a socket. Specification: distribution's `spec/auth/token` 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import threading
 import time
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlencode
@@ -20,6 +17,7 @@ from urllib.parse import urlencode
 from sealoshub.errors import AuthenticationError, UnavailableError
 from sealoshub.pattern import pattern
 from sealoshub.registry import failure
+from sealoshub.registry.status import Status
 from sealoshub.secret import Secret
 from sealoshub.value import Value, field
 
@@ -103,9 +101,11 @@ class Token(Value):
         parts = self.value.reveal().split(".")
         if len(parts) != 3:  # noqa: PLR2004  # header, claims, signature
             return _NOTHING
+        import base64  # noqa: PLC0415  # for those who have a token
+
         try:
             claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except (ValueError, binascii.Error, RecursionError):
+        except (ValueError, RecursionError):
             return _NOTHING
         return claims if isinstance(claims, dict) else _NOTHING
 
@@ -141,6 +141,8 @@ def basic(credential: Credential) -> Secret:
     A colon cannot be in the user name of Basic authentication: of a name such as
     `system:serviceaccount:ns:name` only the last part is sent.
     """
+    import base64  # noqa: PLC0415  # for those who have a password
+
     pair = f"{colonless(credential.account)}:{credential.secret.reveal()}"
     return Secret("Basic " + base64.b64encode(pair.encode()).decode("ascii"))
 
@@ -185,11 +187,7 @@ def token_flow(
         if answer.status in _GET_INSTEAD or (_is_ok(answer) and _token_of(answer) is None):
             other = yield _get(realm, scopes, credential, offline=offline)
             # Two refusals: the one that looked at the credential is the one to tell.
-            if (
-                _is_ok(other)
-                or other.status == HTTPStatus.UNAUTHORIZED
-                or answer.status in _NO_POST
-            ):
+            if _is_ok(other) or other.status == Status.UNAUTHORIZED or answer.status in _NO_POST:
                 return _read(other, "GET", credential)
         return _read(answer, "POST", credential)
     answer = yield _get(realm, scopes, credential, offline=offline)
@@ -311,7 +309,7 @@ def _post(
 
 
 def _is_ok(answer: Answer) -> bool:
-    return answer.status == HTTPStatus.OK
+    return answer.status == Status.OK
 
 
 def _token_of(answer: Answer) -> dict[str, object] | None:

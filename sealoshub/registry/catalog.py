@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from sealoshub.errors import InvalidInputError, UnavailableError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest, is_tag
 from sealoshub.registry.image import MAX_MANIFEST
+from sealoshub.registry.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,13 +78,13 @@ def tags(client: Client, name: str, scopes: tuple[str, ...] = ()) -> Iterator[st
 def digest_of(client: Client, name: str, target: str) -> str | None:
     """Return the digest that *target*, a tag or digest, names; None if it names nothing."""
     answer = _ask(client, "HEAD", name, f"manifests/{target}")
-    if answer.status == HTTPStatus.NOT_FOUND:
+    if answer.status == Status.NOT_FOUND:
         return None
     told = answer.headers.get("docker-content-digest", "")
     if told:
         return Digest.parse(told).text
     answer = _ask(client, "GET", name, f"manifests/{target}", limit=MAX_MANIFEST + 1)
-    return None if answer.status == HTTPStatus.NOT_FOUND else Digest.of(answer.body).text
+    return None if answer.status == Status.NOT_FOUND else Digest.of(answer.body).text
 
 
 def describe(client: Client, name: str, digest: str) -> Description | None:
@@ -146,7 +146,7 @@ def _pages(
             limit=MAX_PAGE,
         )
         answer = client.retry.run(ask)
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer.status == Status.NOT_FOUND:
             return  # never pushed to, or deleted before
         page = _listed(answer, word)
         yield from page
@@ -193,7 +193,7 @@ def _ask(  # noqa: PLR0913  # the parts of one request
 def _manifest(client: Client, name: str, digest: str) -> tuple[dict[str, Any], int] | None:
     """Return a manifest and its bytes; an empty one if it is no JSON object."""
     answer = _ask(client, "GET", name, f"manifests/{digest}", limit=MAX_MANIFEST + 1)
-    if answer.status == HTTPStatus.NOT_FOUND:
+    if answer.status == Status.NOT_FOUND:
         return None
     return _object(answer.body), len(answer.body)
 
@@ -219,7 +219,7 @@ def _config(client: Client, name: str, manifest: dict[str, Any]) -> tuple[dict[s
     if not isinstance(size, int) or size > MAX_CONFIG:
         return {}, digest
     answer = _ask(client, "GET", name, f"blobs/{digest}", headers={}, limit=MAX_CONFIG)
-    return _object(answer.body) if answer.status == HTTPStatus.OK else {}, digest
+    return _object(answer.body) if answer.status == Status.OK else {}, digest
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode
 
@@ -17,6 +16,7 @@ from sealoshub.errors import AuthenticationError, DeniedError, SealosHubError, U
 from sealoshub.registry import auth, challenge, contact, failure, realm
 from sealoshub.registry.contact import Base
 from sealoshub.registry.retry import Retry
+from sealoshub.registry.status import Status
 from sealoshub.registry.transport import transport
 from sealoshub.registry.wire import Request, Wire
 from sealoshub.secret import Secret
@@ -163,7 +163,7 @@ class Client:
         self,
         target: str | Url,
         *,
-        expect: Collection[int] = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT),
+        expect: Collection[int] = (Status.OK, Status.PARTIAL_CONTENT),
         scopes: tuple[str, ...] = (),
         headers: Mapping[str, str] | None = None,
     ) -> Arriving:
@@ -335,11 +335,11 @@ class Client:
         wish = _wish(self.host, scopes)
         login = f"Log in with `sealoshub login {self.host}`."
         if self.credential is None:
-            if answer.status == HTTPStatus.UNAUTHORIZED:
+            if answer.status == Status.UNAUTHORIZED:
                 return AuthenticationError(f"{self.host} wants a login to {wish}{tail}", hint=login)
             return DeniedError(f"an anonymous user may not {wish}{tail}", hint=login)
         account = self.credential.account
-        if answer.status == HTTPStatus.UNAUTHORIZED and not _is_denial(answer, scopes, token):
+        if answer.status == Status.UNAUTHORIZED and not _is_denial(answer, scopes, token):
             return AuthenticationError(
                 f"{self.host} refused the login of {self.credential}{tail}",
                 hint=f"Log in again with `sealoshub login {self.host}`.",
@@ -356,7 +356,7 @@ class Client:
 
 def _is_refused(answer: Arriving, base: Base) -> bool:
     own = realm.origin(answer.url) == realm.origin(base.url)
-    return own and answer.status == HTTPStatus.UNAUTHORIZED
+    return own and answer.status == Status.UNAUTHORIZED
 
 
 def _is_denial(answer: Answer, scopes: tuple[str, ...], token: Token | None) -> bool:

@@ -11,10 +11,10 @@ leaves this module as :class:`OSError` (:class:`ssl.SSLError`, time-outs) or :cl
 
 from __future__ import annotations
 
+import _socket  # what `socket` is made of, which makes enums of 300 constants first (3 ms)
 import os
 import re
 import select
-import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -84,15 +84,15 @@ class Connection:
 
     def __init__(
         self,
-        plain: socket.socket,
+        plain: _socket.socket,
         context: ssl.SSLContext | None = None,
         server: str = "",
         seconds: float = WRITE,
     ) -> None:
-        self._socket: socket.socket | NestedTls = plain
+        self._socket: _socket.socket | NestedTls = plain
         self._secure: ssl.SSLSocket | NestedTls | None = _session(plain)
         try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             if context is not None:
                 plain.settimeout(seconds)
                 self._socket = self._secure = _handshake(plain, context, server, seconds)
@@ -114,10 +114,10 @@ class Connection:
 
     def interrupt(self) -> None:
         """End it from another thread: whoever waits for it gets an error."""
-        raw = self._socket if isinstance(self._socket, socket.socket) else self._socket.outer
+        raw = self._socket if isinstance(self._socket, _socket.socket) else self._socket.outer
         try:
             # Not the method of SSLSocket, which would pull the session from under its reader.
-            socket.socket.shutdown(raw, socket.SHUT_RDWR)
+            _socket.socket.shutdown(raw, _socket.SHUT_RDWR)
         except OSError:
             return
 
@@ -282,7 +282,7 @@ class Connection:
                     raise
 
 
-def connect(host: str, port: int, seconds: float) -> socket.socket:
+def connect(host: str, port: int, seconds: float) -> _socket.socket:
     """Return a connected socket.
 
     Raises:
@@ -292,20 +292,40 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
     # As bytes, an ASCII name passes Python's own IDNA codec by, with its tables (5 ms); a label
     # that is too long for a name would make that codec raise something else than the resolver.
     name = host.encode("ascii") if len(host) < _LONGEST_LABEL else host
+    failed = OSError("the name has no address")
+    for family, kind, protocol, _, address in _socket.getaddrinfo(
+        name, port, 0, _socket.SOCK_STREAM
+    ):
+        try:
+            return _connected(_socket.socket(family, kind, protocol), address, seconds)
+        except TimeoutError as exc:
+            failed = ConnectTimeoutError("no connection in time")
+            failed.__cause__ = exc
+        except OSError as exc:
+            failed = exc
+    raise failed
+
+
+def _connected(
+    plain: _socket.socket, address: tuple[object, ...], seconds: float
+) -> _socket.socket:
     try:
-        return socket.create_connection((name, port), timeout=seconds)  # type: ignore[arg-type]  # typeshed knows str only
-    except TimeoutError as exc:
-        raise ConnectTimeoutError("no connection in time") from exc
+        plain.settimeout(seconds)
+        plain.connect(address)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
 
 
-def _session(plain: socket.socket) -> ssl.SSLSocket | None:
+def _session(plain: _socket.socket) -> ssl.SSLSocket | None:
     """Return *plain* if it is a session of TLS already."""
     tls = sys.modules.get("ssl")  # where TLS was never spoken it was never imported
     return plain if tls is not None and isinstance(plain, tls.SSLSocket) else None
 
 
 def _handshake(
-    plain: socket.socket, context: ssl.SSLContext, server: str, seconds: float
+    plain: _socket.socket, context: ssl.SSLContext, server: str, seconds: float
 ) -> ssl.SSLSocket | NestedTls:
     outer = _session(plain)
     try:
@@ -314,12 +334,16 @@ def _handshake(
 
             return NestedTls(outer, context, server, seconds)
         # A ragged end must be seen: it may be somebody who cuts an answer short.
-        return context.wrap_socket(plain, server_hostname=server, suppress_ragged_eofs=False)
+        return context.wrap_socket(
+            plain,  # type: ignore[arg-type]  # it asks for nothing that only `socket` has
+            server_hostname=server,
+            suppress_ragged_eofs=False,
+        )
     except TimeoutError as exc:
         raise ConnectTimeoutError("no TLS handshake in time") from exc
 
 
-def _is_near(connected: socket.socket) -> bool:
+def _is_near(connected: _socket.socket) -> bool:
     """Tell whether the other side is on this machine: both ends have the same address.
 
     There the kernel copies to the reader what `sendfile` only points to, from memory that is in no

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from sealoshub.errors import UnavailableError
 from sealoshub.registry import challenge, failure, realm
+from sealoshub.registry.status import Status
 from sealoshub.registry.url import Url
 from sealoshub.registry.wire import Request
 from sealoshub.value import Value
@@ -88,9 +88,9 @@ def _ask(wire: Wire, scheme: Scheme) -> Base:
             hint="Use the name that it points to, if that is the registry.",
         )
     page = answer.headers.get("content-type", "").startswith("text/html")
-    if answer.status == HTTPStatus.OK and not page:
+    if answer.status == Status.OK and not page:
         return Base(base, None)
-    if answer.status == HTTPStatus.UNAUTHORIZED:
+    if answer.status == Status.UNAUTHORIZED:
         offered = challenges(answer)
         chosen = challenge.choose(offered)
         if chosen is not None:
@@ -103,14 +103,11 @@ def _ask(wire: Wire, scheme: Scheme) -> Base:
 
 
 def _no_registry(host: str, answer: Answer) -> UnavailableError:
-    if (
-        answer.status in failure.TRANSIENT
-        or answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-    ):
+    if answer.status in failure.TRANSIENT or answer.status == Status.PROXY_AUTHENTICATION_REQUIRED:
         error = failure.from_answer(answer)
         if isinstance(error, UnavailableError):
             return error
-    if answer.status == HTTPStatus.BAD_REQUEST and b"HTTPS" in answer.body.upper():
+    if answer.status == Status.BAD_REQUEST and b"HTTPS" in answer.body.upper():
         return UnavailableError(
             f"{host} speaks TLS on this port", code="NOT_PLAIN", hint="Leave --plain-http away."
         )

@@ -8,11 +8,11 @@ collection.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sealoshub.reference import Digest
 from sealoshub.registry import catalog, stored
+from sealoshub.registry.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,4 +64,4 @@ def _manifests(client: Client, name: str, tag: str, scopes: tuple[str, ...]) -> 
 
 def _delete(client: Client, name: str, digest: Digest, scopes: tuple[str, ...]) -> bool:
     """Delete one manifest; tell whether it was there."""
-    return stored.delete(client, name, str(digest), scopes) != HTTPStatus.NOT_FOUND
+    return stored.delete(client, name, str(digest), scopes) != Status.NOT_FOUND

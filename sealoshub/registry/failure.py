@@ -7,9 +7,9 @@ state and sometimes signatures.
 
 from __future__ import annotations
 
+import _socket
 import json
 import re
-import socket
 import sys
 import time
 from types import MappingProxyType
@@ -195,8 +195,8 @@ def from_transport(exc: Exception, method: str, url: Url) -> UnavailableError:
     for cause in _causes(exc):
         if tls is not None and isinstance(cause, tls.SSLError):
             return _from_tls(cause, where)
-        if isinstance(cause, (socket.gaierror, UnicodeError)):
-            passing = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
+        if isinstance(cause, (_socket.gaierror, UnicodeError)):
+            passing = isinstance(cause, _socket.gaierror) and cause.errno == _socket.EAI_AGAIN
             return (TransientError if passing else UnavailableError)(
                 f"the host {url.host} is unknown",
                 code="UNKNOWN_HOST",

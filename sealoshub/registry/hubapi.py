@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -21,6 +20,7 @@ from sealoshub.errors import (
     UnavailableError,
 )
 from sealoshub.registry import auth, failure
+from sealoshub.registry.status import Status
 from sealoshub.registry.wire import Request
 from sealoshub.secret import Secret
 
@@ -34,7 +34,7 @@ MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; thousands of logins
 _LOGINS: Final = "/v1/logins"
 _EXPLAIN: Final = "/v1/explain"
 _ORGANIZATIONS: Final = "/v1/organizations"
-_NOWHERE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+_NOWHERE: Final = frozenset({Status.NOT_FOUND, Status.METHOD_NOT_ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +274,9 @@ def _answered(
                 hint=f"Log in with `sealoshub login {client.host}`.",
             )
         raise _not_ours(client.host, what)
-    if answer.status == HTTPStatus.NO_CONTENT:
+    if answer.status == Status.NO_CONTENT:
         return {}
-    if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
+    if answer.status not in {Status.OK, Status.CREATED}:
         raise _failure(client.host, answer, what)
     try:
         found = json.loads(answer.body)
@@ -293,7 +293,7 @@ def _failure(host: str, answer: Answer, what: str) -> SealosHubError:
         if "NOT_FOUND" in answer.codes():
             return NotFoundError(f"{host} has no {what.removeprefix('a ')}")
         return _not_ours(host, what)
-    if answer.status == HTTPStatus.BAD_REQUEST and said:
+    if answer.status == Status.BAD_REQUEST and said:
         return InvalidInputError(said)
     error = failure.from_answer(answer)
     if said and isinstance(error, AuthenticationError | DeniedError):

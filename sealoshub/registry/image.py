@@ -265,7 +265,7 @@ class VerifiedReader:
     def __init__(self, blob: Blob) -> None:
         self._descriptor = blob.descriptor
         self._file = blob.open()
-        self._hasher = blob.digest.hasher()
+        self._hasher = blob.digest.hasher(blob.size)
         self._left = blob.size
         self._checked = False
 

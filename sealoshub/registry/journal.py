@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import stat
@@ -24,11 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.pattern import pattern
+from sealoshub.reference import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from sealoshub.reference import Digest
 
 # Smaller blobs are sent again sooner than their file is written and read.
 MIN_SIZE: Final = 1024 * 1024  # bytes
@@ -254,7 +252,7 @@ def bare(url: str) -> str:
 
 
 def _name(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:40]
+    return Digest.of(text.encode()).hex[:40]
 
 
 def _take(path: Path) -> int | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
 from sealoshub.errors import AuthenticationError, UnavailableError
 from sealoshub.registry import auth, failure, hubapi
 from sealoshub.registry.auth import Credential
+from sealoshub.registry.status import Status
 from sealoshub.secret import Secret
 from sealoshub.value import Value
 
@@ -66,7 +66,7 @@ def login(client: Client, account: str, secret: Secret, *, exchange: bool = True
         return LoginResult(name, None, anonymous=False, scheme="basic")
     token = client.retry.run(lambda: client.exchange(credential, offline=exchange))
     answer = client.retry.run(lambda: client.probe(Secret(f"Bearer {token.value.reveal()}")))
-    if answer.status != HTTPStatus.OK:
+    if answer.status != Status.OK:
         said = failure.words(answer)
         raise UnavailableError(
             f"{client.host} does not accept the token that its own token server gave"
@@ -113,18 +113,18 @@ def whoami(client: Client) -> dict[str, object] | None:
     answer = hubapi.ask(client, "GET", _WHOAMI)
     if answer is None:
         return None
-    if answer.status in failure.TRANSIENT or answer.status == HTTPStatus.UNAUTHORIZED:
+    if answer.status in failure.TRANSIENT or answer.status == Status.UNAUTHORIZED:
         raise failure.from_answer(answer)
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
         return None
-    return document if answer.status == HTTPStatus.OK and isinstance(document, dict) else None
+    return document if answer.status == Status.OK and isinstance(document, dict) else None
 
 
 def _prove(client: Client, authorization: Secret, account: str) -> None:
     answer = client.retry.run(lambda: client.probe(authorization))
-    if answer.status != HTTPStatus.OK:
+    if answer.status != Status.OK:
         said = failure.words(answer)
         raise AuthenticationError(
             f"{client.host} refused the credential of {account}" + (f": {said}" if said else ""),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -72,6 +71,8 @@ class Proxy(Value):
         """Value of `Proxy-Authorization`; None if it wants nobody's name."""
         if not self.user and not self.password.reveal():
             return None
+        import base64  # noqa: PLC0415  # few networks have a proxy
+
         pair = f"{self.user}:{self.password.reveal()}".encode()
         return Secret("Basic " + base64.b64encode(pair).decode("ascii"))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sealoshub.errors import ContentRefusedError, InvalidInputError, SealosHubError
@@ -25,6 +24,7 @@ from sealoshub.registry.push_events import (
     PushResult,
     Started,
 )
+from sealoshub.registry.status import Status
 from sealoshub.registry.throttle import Throttle
 from sealoshub.registry.transfer import BlobTransfer, Manner, StoppedError
 from sealoshub.registry.upload import Repository, blob_exists
@@ -292,7 +292,7 @@ class _Push:
             )
             # distribution answers 500 to a foreign layer from an address that it does not allow,
             # and would do so for as long as the retries last.
-            if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and not _is_refused(answer):
+            if answer.status == Status.INTERNAL_SERVER_ERROR and not _is_refused(answer):
                 raise failure.from_answer(answer)
             return answer
 
@@ -324,13 +324,13 @@ class _Push:
     def _digest_at(self, target: str, descriptor: Descriptor) -> Digest | None:
         """Return what is stored under a tag or digest; None if nothing is."""
         answer = self._look("HEAD", target, descriptor.media_type)
-        if answer.status != HTTPStatus.OK:
+        if answer.status != Status.OK:
             return None
         told = answer.headers.get("docker-content-digest")
         if told is None:
             # Optional in the specification: then the content itself says it.
             answer = self._look("GET", target, descriptor.media_type)
-            hasher = descriptor.digest.hasher()
+            hasher = descriptor.digest.hasher(len(answer.body))
             hasher.update(answer.body)
             return Digest(f"{descriptor.digest.algorithm}:{hasher.hexdigest()}")
         try:
@@ -368,6 +368,6 @@ def _refusal(answer: failure.Answer, manifest: Manifest) -> SealosHubError:
         )
     return (
         ContentRefusedError(error.message, hint=error.hint, code=error.code)
-        if (answer.status == HTTPStatus.INTERNAL_SERVER_ERROR)
+        if (answer.status == Status.INTERNAL_SERVER_ERROR)
         else error
     )

@@ -8,8 +8,8 @@ registry and for nobody else.
 
 from __future__ import annotations
 
+import _socket
 import ipaddress
-import socket
 from typing import TYPE_CHECKING
 
 from sealoshub.errors import UnavailableError
@@ -103,7 +103,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         # `127.1`, `0x7f000001` and `2130706433` are addresses to the resolver.
         try:
-            return ipaddress.IPv4Address(socket.inet_aton(host))
+            return ipaddress.IPv4Address(_socket.inet_aton(host))
         except (OSError, ValueError):
             return None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:

@@ -8,7 +8,6 @@ the client keeps the list, as an index under the tag `sha256-DIGITS` of the subj
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError
@@ -16,6 +15,7 @@ from sealoshub.reference import Digest, MediaType, Reference
 from sealoshub.registry import attached, failure
 from sealoshub.registry.image import MAX_DESCRIPTORS, MAX_MANIFEST, Manifest, parse_object
 from sealoshub.registry.layout import subject_of
+from sealoshub.registry.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,7 +89,7 @@ def _lists_itself(repository: Repository, subject: Digest) -> bool:
     """Tell whether the registry has a referrers API: then it has an answer for any digest."""
     answer = _ask(repository, "GET", f"referrers/{subject}", {200, 400, 404, 405})
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
-    return answer.status == HTTPStatus.OK and media_type == MediaType.OCI_INDEX
+    return answer.status == Status.OK and media_type == MediaType.OCI_INDEX
 
 
 def _add(repository: Repository, subject: Digest, manifests: Iterable[Manifest]) -> None:
@@ -101,7 +101,7 @@ def _add(repository: Repository, subject: Digest, manifests: Iterable[Manifest])
         "manifests": [],
     }
     where = f"{repository.client.host}/{repository.name}:{tag}"
-    if answer.status == HTTPStatus.OK:
+    if answer.status == Status.OK:
         index = parse_object(answer.body, where)
     entries = index.get("manifests")
     if not isinstance(entries, list) or len(entries) > MAX_DESCRIPTORS:
@@ -145,7 +145,7 @@ def _is_there(repository: Repository, entry: object) -> bool:
         path = f"manifests/{Digest.parse(str(digest))}"
     except InvalidInputError:
         return False
-    return _ask(repository, "HEAD", path, {200, 404}).status == HTTPStatus.OK
+    return _ask(repository, "HEAD", path, {200, 404}).status == Status.OK
 
 
 def _entry(manifest: Manifest) -> dict[str, object]:

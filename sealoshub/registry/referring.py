@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import threading
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError, UnavailableError
@@ -26,6 +25,7 @@ from sealoshub.registry.image import (
 )
 from sealoshub.registry.layout import subject_of
 from sealoshub.registry.referrers import fallback_tag
+from sealoshub.registry.status import Status
 from sealoshub.value import Value, field, replace
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _by_api(source: Remote, subject: Digest) -> list[Descriptor] | None:
     except SealosHubError:
         return None
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
-    if answer.status != HTTPStatus.OK or media_type != MediaType.OCI_INDEX:
+    if answer.status != Status.OK or media_type != MediaType.OCI_INDEX:
         return None
     where = f"{source.shown}: the referrers of {subject}"
     entries = _entries(answer, where)
@@ -228,7 +228,7 @@ def _by_tag(source: Remote, subject: Digest) -> list[Descriptor]:
     tag = fallback_tag(subject)
     path = source.path(f"manifests/{tag}")
     answer = source.client.retry.run(lambda: _get(source, path, {200, 404}))
-    if answer.status != HTTPStatus.OK:
+    if answer.status != Status.OK:
         return []
     return _entries(answer, f"{source.shown}:{tag}")
 

@@ -225,7 +225,7 @@ def compare(digest: Digest, content: bytes, name: str) -> None:
     Raises:
         InvalidInputError: It has another one.
     """
-    hasher = digest.hasher()
+    hasher = digest.hasher(len(content))
     hasher.update(content)
     if hasher.hexdigest() != digest.hex:
         raise InvalidInputError(

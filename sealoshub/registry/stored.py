@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import InvalidInputError, SealosHubError
 from sealoshub.reference import INDEX_TYPES, MANIFEST_TYPES, Digest
 from sealoshub.registry.image import MAX_MANIFEST
+from sealoshub.registry.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ def read(client: Client, name: str, target: str, scopes: tuple[str, ...]) -> Ans
         limit=MAX_MANIFEST + 1,
     )
     answer = client.retry.run(ask)
-    return None if answer.status == HTTPStatus.NOT_FOUND else answer
+    return None if answer.status == Status.NOT_FOUND else answer
 
 
 def entries(content: bytes) -> list[tuple[Digest, str]]:
@@ -81,7 +81,7 @@ def delete(
         scopes=scopes,
     )
     status = client.retry.run(ask).status
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+    if status == Status.METHOD_NOT_ALLOWED:
         raise SealosHubError(
             f"the registry {client.host} does not delete content",
             hint="Its operator has to set storage.delete.enabled.",

@@ -6,13 +6,13 @@ Only distribution 3 deletes a tag alone; 2.8 deletes manifests, and with one all
 from __future__ import annotations
 
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
 from sealoshub.reference import INDEX_TYPES
 from sealoshub.registry import stored
 from sealoshub.registry.image import MAX_MANIFEST
+from sealoshub.registry.status import Status
 
 if TYPE_CHECKING:
     from sealoshub.registry.client import Client
@@ -48,7 +48,7 @@ def point(client: Client, name: str, tag: str, digest: str) -> bool:
         headers={"Content-Type": media_type},
         body=found.body,
     )
-    if client.retry.run(put).status == HTTPStatus.METHOD_NOT_ALLOWED:
+    if client.retry.run(put).status == Status.METHOD_NOT_ALLOWED:
         # As during its garbage collection; nobody can move a tag meanwhile.
         raise UnavailableError(f"{client.host} takes no content now")
     return True
@@ -64,7 +64,7 @@ def remove(client: Client, name: str, tag: str) -> bool:
         DeniedError: The user may not delete.
         SealosHubError: The registry does not delete at all, or not now.
     """
-    return _delete(client, name, tag) != HTTPStatus.BAD_REQUEST
+    return _delete(client, name, tag) != Status.BAD_REQUEST
 
 
 def remove_manifest(client: Client, name: str, digest: str) -> None:
@@ -75,7 +75,7 @@ def remove_manifest(client: Client, name: str, digest: str) -> None:
         SealosHubError: The registry does not delete at all, or not now.
     """
     status = _delete(client, name, digest)
-    if status == HTTPStatus.BAD_REQUEST:
+    if status == Status.BAD_REQUEST:
         raise SealosHubError(f"{client.host} does not delete {name}@{digest}", code="UNSUPPORTED")
 
 

@@ -15,6 +15,7 @@ from sealoshub.registry.proxy import ProxyError
 from sealoshub.registry.response import ExchangeError
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Callable
 
     from sealoshub.registry.proxy import Proxy
@@ -29,7 +30,7 @@ _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "
 
 def through(
     proxy: Proxy, url: Url, context: Callable[[], ssl.SSLContext], seconds: float
-) -> socket.socket:
+) -> _socket.socket:
     """Return a connection that leads to the host of *url*.
 
     A proxy that speaks HTTP is itself the other end for an `http://` address, and is asked for the
@@ -62,9 +63,13 @@ def through(
     return plain
 
 
-def _sealed(plain: socket.socket, proxy: Proxy, context: ssl.SSLContext) -> ssl.SSLSocket:
+def _sealed(plain: _socket.socket, proxy: Proxy, context: ssl.SSLContext) -> ssl.SSLSocket:
     try:
-        return context.wrap_socket(plain, server_hostname=proxy.host, suppress_ragged_eofs=False)
+        return context.wrap_socket(
+            plain,  # type: ignore[arg-type]  # it asks for nothing that only `socket` has
+            server_hostname=proxy.host,
+            suppress_ragged_eofs=False,
+        )
     except ssl.SSLCertVerificationError as exc:
         raise ProxyError(
             f"the certificate of {proxy} is not trusted: {exc.verify_message}",
@@ -81,7 +86,7 @@ def _sealed(plain: socket.socket, proxy: Proxy, context: ssl.SSLContext) -> ssl.
         raise ProxyError(f"{proxy} broke the TLS handshake off", passing=True) from exc
 
 
-def _ask(plain: socket.socket, url: Url, proxy: Proxy) -> None:
+def _ask(plain: _socket.socket, url: Url, proxy: Proxy) -> None:
     """Ask the proxy for a way to the host of *url*."""
     host = f"[{url.host}]" if ":" in url.host else url.host
     target = f"{host}:{url.connect_port}"

@@ -5,13 +5,13 @@ Every function sends one request and says which statuses it expects; none of the
 
 from __future__ import annotations
 
-import http
 import re
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.errors import ContentRefusedError, SealosHubError, UnavailableError
 from sealoshub.pattern import pattern
 from sealoshub.registry import failure
+from sealoshub.registry.status import Status
 from sealoshub.registry.transport import Body
 from sealoshub.value import Value, replace
 
@@ -90,7 +90,7 @@ def blob_exists(repository: Repository, digest: Digest) -> bool:
         expect={200, 404},
         scopes=repository.scopes,
     )
-    return answer.status == http.HTTPStatus.OK
+    return answer.status == Status.OK
 
 
 def mount(repository: Repository, digest: Digest, source: str) -> Session | None:
@@ -109,7 +109,7 @@ def mount(repository: Repository, digest: Digest, source: str) -> Session | None
         expect={201, 202},
         scopes=(*repository.scopes, f"repository:{source}:pull"),
     )
-    if answer.status == http.HTTPStatus.CREATED:
+    if answer.status == Status.CREATED:
         _compare(answer, digest)
         return None
     return _opened(repository.client, answer)
@@ -199,10 +199,10 @@ def patch_blob(
         body=Body(body, len(chunk)),
     )
     newest = _newest(repository.client, answer, session)
-    if answer.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+    if answer.status == Status.REQUESTED_RANGE_NOT_SATISFIABLE:
         # Quay says where it is in this very answer, distribution 3 only when asked.
         raise OffsetError(failure.from_answer(answer).message, newest)
-    if answer.status == http.HTTPStatus.NOT_FOUND:
+    if answer.status == Status.NOT_FOUND:
         raise _lost(answer)
     _demand_room(answer)
     return newest
@@ -223,11 +223,11 @@ def proven_offset(
         nothing.
     """
     answer = _status(repository, session.url)
-    if answer.status != http.HTTPStatus.NO_CONTENT and session.url.query is not None:
+    if answer.status != Status.NO_CONTENT and session.url.query is not None:
         # Signed by a secret that the registry has no longer: distribution makes a new one at each
         # start if it is given none, and 3.x knows its uploads without it.
         answer = _status(repository, session.url.with_target(session.url.path))
-    if answer.status != http.HTTPStatus.NO_CONTENT:
+    if answer.status != Status.NO_CONTENT:
         return None
     offset = received(answer.headers.get("range", ""))
     if offset is None or offset > sent:
@@ -280,7 +280,7 @@ def _closed(answer: Answer, digest: Digest) -> None:
 
 
 def _demand_room(answer: Answer) -> None:
-    if answer.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    if answer.status == Status.REQUEST_ENTITY_TOO_LARGE:
         error = failure.from_answer(answer)
         raise TooLargeError(error.message, hint=error.hint, code=error.code)
 

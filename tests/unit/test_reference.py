@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.reference import (
+    FEW,
     MAX_REPOSITORY,
     Digest,
     Reference,
@@ -157,6 +159,21 @@ def test_digest(content: bytes) -> None:
     assert Digest.parse(str(digest)) == digest
     assert digest.hasher().name == "sha256"
     assert Digest.parse(SHA512).hasher().name == "sha512"
+
+
+@pytest.mark.parametrize("built_in", [None, "no_such_module"])
+def test_digest_without_openssl(monkeypatch: pytest.MonkeyPatch, built_in: str | None) -> None:
+    """Few bytes are hashed alike by what Python has built in, and where it has nothing."""
+    monkeypatch.delitem(sys.modules, "hashlib")
+    if built_in is not None:
+        monkeypatch.setattr("sealoshub.reference._BUILT_IN", built_in)
+    assert Digest.of(b"abc").hex == hashlib.sha256(b"abc").hexdigest()
+    small = Digest.parse(SHA).hasher(3)
+    small.update(b"abc")
+    assert small.hexdigest() == hashlib.sha256(b"abc").hexdigest()
+    assert ("hashlib" in sys.modules) == (built_in is not None)
+    Digest.parse(SHA).hasher(FEW + 1)
+    assert "hashlib" in sys.modules
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import socket
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,7 +156,7 @@ def test_unknown_host(connect: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_args: object, **_kwargs: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(_socket, "getaddrinfo", fail)
     with pytest.raises(UnavailableError, match=r"the host nowhere\.example is unknown") as caught:
         connect("nowhere.example", plain_http=None).ping()
     assert not isinstance(caught.value, TransientError)
