@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import io
 import os
 import sys
@@ -44,8 +43,6 @@ def main() -> None:
         # The most asked question of scripts does not wait for the command tree.
         sys.stdout.write(f"sealoshub {__version__}\n")
         return
-    # What is imported stays: looking through it for garbage again and again costs 10 ms.
-    gc.set_threshold(100_000)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter gets its number instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 # Nine digits of each part: enough for everything, and nothing that overflows a float.
 _NUMBER: Final = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _SIZE: Final = pattern(rf"({_NUMBER})\s*([KMGT]?)(I?B)?", re.IGNORECASE | re.ASCII)
-_PART: Final = pattern(rf"({_NUMBER})(ms|[smhdw])", re.ASCII)
-_DURATION: Final = pattern(rf"(?:{_PART.pattern})+", re.ASCII)
+_ONE: Final = rf"({_NUMBER})(ms|[smhdw])"
+_PART: Final = pattern(_ONE, re.ASCII)
+_DURATION: Final = pattern(rf"(?:{_ONE})+", re.ASCII)
 _SECONDS: Final[Mapping[str, float]] = MappingProxyType(
     {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 )

@@ -16,6 +16,7 @@ from sealoshub.reference import Digest
 # Those whose content grows: cosign adds a layer for each signature. The others are written anew.
 GROWING: Final = ("sig", "att")
 KINDS: Final = (*GROWING, "sbom")
+_BEGIN: Final = "sha256-"  # without it no expression is needed, and none is compiled
 # Of sha512 there are none: the tag would be longer than tags may be.
 _TAG: Final = pattern(rf"sha256-([0-9a-f]{{64}})\.({'|'.join(KINDS)})")
 _LIST: Final = pattern(r"sha256-([0-9a-f]{64})")
@@ -30,7 +31,7 @@ def tags_of(subject: Digest) -> tuple[str, ...]:
 
 def subject_of(tag: str) -> Digest | None:
     """Return what the content of *tag* is attached to; None if it is an ordinary tag."""
-    found = _TAG.fullmatch(tag)
+    found = _TAG.fullmatch(tag) if tag.startswith(_BEGIN) else None
     return None if found is None else Digest(f"sha256:{found[1]}")
 
 
@@ -40,7 +41,7 @@ def subject_of_list(tag: str) -> Digest | None:
     Of the kind of :func:`sealoshub.registry.referrers.fallback_tag`, which some clients (regctl)
     use in layouts, too.
     """
-    found = _LIST.fullmatch(tag)
+    found = _LIST.fullmatch(tag) if tag.startswith(_BEGIN) else None
     return None if found is None else Digest(f"sha256:{found[1]}")
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from sealoshub.errors import InvalidInputError, NotFoundError, SealosHubError
-from sealoshub.pattern import pattern
 from sealoshub.reference import Reference
 from sealoshub.registry import layout, platforms
 from sealoshub.registry.skopeo_dir import is_skopeo_dir, read_skopeo_dir
@@ -45,9 +43,9 @@ class Kind(StrEnum):
     PATH = ""
 
 
-_PREFIX: Final = pattern(rf"({'|'.join(kind for kind in Kind if kind)}):(.*)", re.DOTALL)
+_PREFIXES: Final = frozenset(kind.value for kind in Kind if kind)
 # Known to other programs: better an honest answer than "no such file".
-_FOREIGN: Final = pattern(r"(ostree|sif|tarball|atomic|https?):")
+_FOREIGN: Final = frozenset({"ostree", "sif", "tarball", "atomic", "http", "https"})
 _DIRECTORIES: Final = frozenset({Kind.OCI, Kind.DIR})
 _SUPPORTED: Final = (
     "Supported are oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME|:@INDEX],"
@@ -158,18 +156,15 @@ def parse_source(text: str) -> SourceName:
     Raises:
         InvalidInputError: It is of a kind that other programs know.
     """
-    prefixed = _PREFIX.fullmatch(text)
-    if prefixed is not None:
-        kind = Kind(prefixed[1])
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in _PREFIXES:
+        kind = Kind(prefix)
         # Only `docker:` is followed by slashes, and it must be.
-        if (kind is Kind.REGISTRY) == prefixed[2].startswith("//"):
-            return SourceName(kind, prefixed[2])
+        if (kind is Kind.REGISTRY) == rest.startswith("//"):
+            return SourceName(kind, rest)
         raise InvalidInputError(f"{text[:200]!r} is not a source", hint=_SUPPORTED)
-    foreign = _FOREIGN.match(text)
-    if foreign is not None and not _exists(text):
-        raise InvalidInputError(
-            f"sources of the kind {foreign[1]}: are not supported", hint=_SUPPORTED
-        )
+    if colon and prefix in _FOREIGN and not _exists(text):
+        raise InvalidInputError(f"sources of the kind {prefix}: are not supported", hint=_SUPPORTED)
     return SourceName(Kind.PATH, text)
 
 
@@ -394,8 +389,8 @@ def _split(text: str) -> tuple[Path, str | None]:
     """Split `PATH[:NAME]`: the whole if it exists, else at the first colon that leaves a path."""
     try:
         if text and not Path(text).exists():
-            for colon in re.finditer(":", text):
-                path, name = text[: colon.start()], text[colon.end() :]
+            for colon in (place for place, letter in enumerate(text) if letter == ":"):
+                path, name = text[:colon], text[colon + 1 :]
                 if path and name and Path(path).exists():
                     return Path(path), name
         elif text:
