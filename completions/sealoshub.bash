@@ -312,6 +312,8 @@ _sealoshub() {
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         "sealoshub hub controller --registry-ca")
             compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        "sealoshub hub controller --sweep-rate")
+            COMPREPLY=(); return ;;
         "sealoshub hub manifests --overlay")
             COMPREPLY=(); return ;;
         "sealoshub hub manifests --host")
@@ -415,7 +417,7 @@ _sealoshub() {
         "sealoshub hub down") words="--data --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub status") words="--data --output -o --quiet -q --verbose -v --help -h" ;;
         "sealoshub hub auth-server") words="--config --workers --help -h" ;;
-        "sealoshub hub controller") words="--kubeconfig --health-port --health-host --leader-election --no-leader-election --registry --registry-token --registry-ca --registry-plain-http --help -h" ;;
+        "sealoshub hub controller") words="--kubeconfig --health-port --health-host --leader-election --no-leader-election --registry --registry-token --registry-ca --registry-plain-http --sweep-rate --help -h" ;;
         "sealoshub hub manifests") words="--overlay --host --image --monitor --private-names --help -h" ;;
         "sealoshub hub secrets") words="--keys --help -h" ;;
         "sealoshub hub migrate") words="--dry-run --kubeconfig -k --context --help -h" ;;

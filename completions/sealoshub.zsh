@@ -311,6 +311,8 @@ _sealoshub() {
       _files; return ;;
     ("sealoshub hub controller --registry-ca")
       _files; return ;;
+    ("sealoshub hub controller --sweep-rate")
+      _message value; return ;;
     ("sealoshub hub manifests --overlay")
       _message value; return ;;
     ("sealoshub hub manifests --host")
@@ -515,7 +517,7 @@ _sealoshub() {
       : ;;
     ("sealoshub hub controller")
       commands=()
-      options=('--kubeconfig:Default: the ServiceAccount of the pod.' '--health-port:Serve /healthz and /readyz here.' '--health-host:Address of --health-port.' '--leader-election:Let one of several replicas work at a time.' '--no-leader-election:Let one of several replicas work at a time.' '--registry:The registry whose content the Images follow.' '--registry-token:Default: the token of the pod'\''s ServiceAccount.' '--registry-ca:PEM file of the registry'\''s authority.' '--registry-plain-http:Speak HTTP to the registry.' '--help:Show this message and exit.' '-h:Show this message and exit.')
+      options=('--kubeconfig:Default: the ServiceAccount of the pod.' '--health-port:Serve /healthz, /readyz and /metrics here.' '--health-host:Address of --health-port.' '--leader-election:Let one of several replicas work at a time.' '--no-leader-election:Let one of several replicas work at a time.' '--registry:The registry whose content the Images follow.' '--registry-token:Default: the token of the pod'\''s ServiceAccount.' '--registry-ca:PEM file of the registry'\''s authority.' '--registry-plain-http:Speak HTTP to the registry.' '--sweep-rate:Requests a second to a registry that is swept. 0: no limit.' '--help:Show this message and exit.' '-h:Show this message and exit.')
       : ;;
     ("sealoshub hub manifests")
       commands=()

@@ -251,7 +251,9 @@ def controller(
     ] = None,
     health_port: Annotated[
         int | None,
-        typer.Option(metavar="PORT", min=0, max=65535, help="Serve /healthz and /readyz here."),
+        typer.Option(
+            metavar="PORT", min=0, max=65535, help="Serve /healthz, /readyz and /metrics here."
+        ),
     ] = None,
     health_host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address of --health-port.")
@@ -273,6 +275,12 @@ def controller(
     registry_plain_http: Annotated[
         bool, typer.Option("--registry-plain-http", help="Speak HTTP to the registry.")
     ] = False,
+    sweep_rate: Annotated[
+        float,
+        typer.Option(
+            metavar="N", min=0, help="Requests a second to a registry that is swept. 0: no limit."
+        ),
+    ] = 50.0,
 ) -> None:
     """Run the controller until SIGTERM.
 
@@ -313,6 +321,7 @@ def controller(
             leader_election=leader_election,
             health_port=health_port,
             health_host=health_host,
+            sweep_rate=sweep_rate,
         )
 
 

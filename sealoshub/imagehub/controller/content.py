@@ -28,6 +28,7 @@ from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from sealoshub.imagehub.controller.kinds import Picture
     from sealoshub.imagehub.controller.world import World
@@ -98,6 +99,9 @@ class Registry(Protocol):
     def listed(self, path: str, digest: str) -> Sequence[str]:
         """Return the digests that an index lists; none for an image. NotFoundError without it."""
 
+    def slowly(self, wait: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call *wait* before each request that this thread sends inside of the block."""
+
 
 def reconcile(world: World, registry: Registry, path: str) -> Iterator[tuple[str, str]]:
     """Ask the registry for *path* and make its Images true; yield the keys that it concerns.
@@ -141,18 +145,23 @@ def _reconcile(
     world.remember(path, held if held.tags or images else None)
     written: set[str] = set()
     if organization is not None:
-        for tag in sorted(asked & held.tags.keys()):
-            new = _New(f"{path}:{tag}", held.tags[tag], creators.get(tag, ""))
-            if _keep(world, describe, organization, new, images.get(tag, [])):
-                written.add(tag)
+        news = [
+            _New(f"{path}:{tag}", held.tags[tag], creators.get(tag, ""))
+            for tag in sorted(asked & held.tags.keys())
+        ]
+        written = _keep_all(world, describe, organization, path, news, images)
     yield from _above(path, held)
+    wrong: set[str] = set()
     for image in (image for tag in asked for image in images.get(tag, ())):
         if image.tag not in held.tags:
             # What a rule deletes it deletes for good, whichever client pushed it.
             _forget(world, image, _FACTUAL if image.tag in expired else _OURS)
         # What was written comes back as a change of its own.
         if image.tag not in written and not _is_right(image, held):
+            wrong.add(image.tag)
             yield ("Image", image.object_name)
+    if everything:
+        world.metrics.differed(len(written | wrong))
     yield from _put_away(world, path, notes, held)
 
 
@@ -175,7 +184,10 @@ def _is_early(world: World, note: Object, held: Held) -> bool:
     uid = str(note["metadata"]["uid"])
     digest = kinds.digest_of(note)
     count = world.early.pop(uid, 0)
-    if not digest or held.tags.get(kinds.target_of(note)) == digest or count >= LOOKS:
+    if not digest or held.tags.get(kinds.target_of(note)) == digest:
+        return False
+    if count >= LOOKS:
+        world.metrics.noted("dropped")
         return False
     world.early[uid] = count + 1
     return True
@@ -295,6 +307,34 @@ class _New:
     name: str
     digest: str
     creator: str
+
+    @property
+    def tag(self) -> str:
+        return self.name.rpartition(":")[2]
+
+
+def _keep_all(  # noqa: PLR0913, PLR0917  # what `_reconcile` knows
+    world: World,
+    describe: Describe,
+    organization: Object,
+    path: str,
+    news: Iterable[_New],
+    images: Mapping[str, Sequence[Picture]],
+) -> set[str]:
+    """Make the Images of *path* say what their tags name; return the tags of those that did not.
+
+    The list of tags in the status of the Repository is large where there are many. It is written
+    once, when all of them are: whoever calls this sees to it that the Repository is looked at.
+    """
+    world.joining.add(path)
+    try:
+        return {
+            new.tag
+            for new in news
+            if _keep(world, describe, organization, new, images.get(new.tag, []))
+        }
+    finally:
+        world.joining.discard(path)
 
 
 def _keep(

@@ -96,6 +96,10 @@ class Informer(Generic[T]):
             found = list(self._objects.values())
         return map(self._unpack, found)
 
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._objects)
+
     def learn(self, obj: Object) -> None:
         """Take over what the API server answered to a write, before the watch tells of it.
 

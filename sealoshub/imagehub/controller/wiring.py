@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from sealoshub.errors import InvalidInputError
+from sealoshub.imagehub import names
 from sealoshub.imagehub.controller import kinds, tagrules
 from sealoshub.imagehub.controller.queue import KeyQueue
 
@@ -75,7 +77,7 @@ def sweep(world: World, registry: Registry, looks: KeyQueue[str], over: threadin
                 return 0
         world.swept.add(path)
         looks.add_idle(path)
-    while len(looks) and not over.wait(0.05):
+    while looks.has_idle() and not over.wait(0.05):
         pass
     return len(found)
 
@@ -88,8 +90,13 @@ def _look(world: World, looks: KeyQueue[str], picture: kinds.Picture) -> None:
 
 
 def _noted(world: World, looks: KeyQueue[str], note: Object) -> None:
-    path = kinds.path_of_grant(note)
+    meta = note["metadata"]
+    path = kinds.path_of_grant(note) or ""
     # Also called for one that is gone, because it was looked at.
+    if world.notes.get(str(meta["name"]), str(meta["namespace"])) is not None:
+        world.metrics.noted("received")
+        if not _is_repository(path):
+            world.metrics.noted("refused")
     if path and world.registry is not None and world.notes.find(path):
         looks.add(path)
 
@@ -147,6 +154,14 @@ def _add_repositories(world: World, add: Add, organization: str) -> None:
 def _add_path(add: Add, path: str) -> None:
     if path:
         add(("Repository", path))
+
+
+def _is_repository(path: str) -> bool:
+    try:
+        names.split_repository(path)
+    except InvalidInputError:
+        return False
+    return True
 
 
 def _waits(picture: kinds.Picture) -> bool:

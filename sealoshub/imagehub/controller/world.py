@@ -10,6 +10,7 @@ from sealoshub.errors import NotFoundError
 from sealoshub.imagehub import names
 from sealoshub.imagehub.controller import kinds
 from sealoshub.imagehub.controller.informer import Informer
+from sealoshub.imagehub.controller.metrics import Metrics
 from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class World:
     swept: set[str] = field(default_factory=set)
     # How often a push was looked for in vain, by the UID of its note.
     early: dict[str, int] = field(default_factory=dict)
+    # `org/repo` of which Images are being written; the list of its tags is written after them.
+    joining: set[str] = field(default_factory=set)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def informers(self) -> tuple[Informer[Any], ...]:
         """Return every copy."""
@@ -99,7 +103,10 @@ class World:
 
 
 def open_world(
-    cluster: Cluster, now: Callable[[], datetime], registry: Registry | None = None
+    cluster: Cluster,
+    now: Callable[[], datetime],
+    registry: Registry | None = None,
+    metrics: Metrics | None = None,
 ) -> World:
     """Return the world of *cluster* and *registry*; its informers do not run yet."""
     return World(
@@ -133,6 +140,7 @@ def open_world(
         ),
         now=now,
         registry=registry,
+        metrics=metrics or Metrics(),
     )
 
 

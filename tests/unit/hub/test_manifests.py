@@ -15,6 +15,7 @@ from sealoshub.cli.hub import app
 from sealoshub.errors import InvalidInputError
 from sealoshub.hub import manifests
 from sealoshub.imagehub import install
+from sealoshub.imagehub.controller import pace
 from sealoshub.imagehub.names import HUB_NAMESPACE
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def test_options_are_those_of_the_programs(objects: list[Obj]) -> None:
     options = started[1][1]
     assert options["leader_election"] is True
     assert options["health_host"] == "0.0.0.0"
+    assert options["sweep_rate"] == pace.RATE
 
 
 def test_the_token_server_takes_its_configuration(objects: list[Obj], tmp_path: Path) -> None:

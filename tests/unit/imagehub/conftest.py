@@ -86,9 +86,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An embedded API with nothing of the hub in it."""
     folder = tmp_path_factory.mktemp("api")
     pki.ensure_pki(folder / "pki")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server, engine = make_server(ApiConfig(folder, port))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -225,3 +223,10 @@ def gone(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -
     except NotFoundError:
         return True
     return kind == "Namespace" and "deletionTimestamp" in obj["metadata"]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

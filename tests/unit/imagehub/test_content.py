@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from tests.unit.imagehub.conftest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sealoshub.kube import Object
 
@@ -54,6 +55,8 @@ class FakeContent:
     untags: bool = True  # a tag goes alone
     indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)  # `org/repo` of tags, or `org/repo:target`
+    thread: threading.local = field(default_factory=threading.local)
+    heard: Callable[[], None] = lambda: None  # told of each question
 
     def repositories(self) -> list[str]:
         """Return every repository."""
@@ -110,7 +113,18 @@ class FakeContent:
             raise NotFoundError(digest)
         return self.indexes.get(digest, ())
 
+    @contextlib.contextmanager
+    def slowly(self, wait: Callable[[], None]) -> Iterator[None]:
+        """Count each question as one request."""
+        self.thread.wait = wait
+        try:
+            yield
+        finally:
+            del self.thread.wait
+
     def _up(self) -> dict[str, dict[str, str]]:
+        getattr(self.thread, "wait", lambda: None)()
+        self.heard()
         if self.is_down:
             raise UnavailableError("the registry does not answer")
         return self.tagged

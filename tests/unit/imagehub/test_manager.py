@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from sealoshub.errors import NotFoundError, UsageError
 from sealoshub.imagehub import names
 from sealoshub.imagehub.controller.health import serving
 from sealoshub.imagehub.controller.lease import LEASE_NAME, Timing
-from tests.unit.imagehub.conftest import People, ready, resource, running, until
+from tests.unit.imagehub.conftest import People, free_port, ready, resource, running, until
 
 KINDS = ("Organization", "Repository", "Image", "Namespace", "RoleBinding", "Role")
 
@@ -68,25 +67,18 @@ def test_the_probes_tell_how_the_controller_is(people: People) -> None:
 
 def test_a_controller_that_has_not_read_the_cluster_is_not_ready() -> None:
     """`/readyz` is 503 until then."""
-    with serving("localhost", 0, lambda: False) as port:
+    with serving("localhost", 0, lambda: False, str) as port:
         assert httpx.get(f"http://localhost:{port}/readyz").status_code == 503
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_command_line() -> None:
     """The message names the address."""
     with (
-        serving("localhost", 0, lambda: True) as port,
+        serving("localhost", 0, lambda: True, str) as port,
         pytest.raises(UsageError, match=f"localhost:{port}"),
-        serving("localhost", port, lambda: True),
+        serving("localhost", port, lambda: True, str),
     ):
         pass
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def is_ready(port: int) -> bool:
