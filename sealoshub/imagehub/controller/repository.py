@@ -118,13 +118,14 @@ def reconcile(world: World, path: str) -> None:
 def _write(
     world: World, repository: Object, path: str, images: Sequence[Picture], roster: Roster
 ) -> None:
-    tags = desired_tags(images, world.held.get(path))
-    wanted = {
-        "name": path,
-        "tags": tags[:MAX_LISTED],
-        "tagCount": len(tags),
-        "latestTag": tags[0] if tags else None,
-    }
+    wanted: dict[str, Any] = {"name": path}
+    if path not in world.joining:  # else more of them come at once, and then all are written
+        tags = desired_tags(images, world.held.get(path))
+        wanted |= {
+            "tags": tags[:MAX_LISTED],
+            "tagCount": len(tags),
+            "latestTag": tags[0] if tags else None,
+        }
     conditions = [
         condition("Ready", good=True, reason="GrantsInPlace"),
         condition(
