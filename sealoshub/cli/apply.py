@@ -81,8 +81,7 @@ def apply(
             _tell(out, done, document.obj, "valid (client dry run)")
     else:
         server_only = dry_run is DryRun.SERVER
-        credential = session.cluster_credential(kubeconfig, context, out)
-        with session.open_cluster(credential) as cluster:
+        with session.user_cluster(kubeconfig, context, out) as cluster:
             fill = creator.filler(cluster)
             for document in documents:
                 obj = fill(document.obj)

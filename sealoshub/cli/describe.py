@@ -121,8 +121,7 @@ def _cluster(names: list[str], whose: Whose, out: Output) -> Cluster | None:
     error: SealosHubError
     try:
         _check(names)
-        credential = session.cluster_credential(whose.kubeconfig, whose.context, out)
-        cluster = session.open_cluster(credential)
+        cluster = session.user_cluster(whose.kubeconfig, whose.context, out)
     except (AuthenticationError, InvalidInputError) as exc:
         _leave(exc, whose, out)
         return None

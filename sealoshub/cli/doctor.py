@@ -164,8 +164,7 @@ def _cluster(kubeconfig: str | None, context: str | None, out: Output) -> Step:
         why = "there is no kubeconfig; only `apply` and Image resources need one"
         return Step("cluster", "skipped", why)
     try:
-        credential = session.cluster_credential(kubeconfig, context, out)
-        with session.open_cluster(credential) as cluster:
+        with session.user_cluster(kubeconfig, context, out) as cluster:
             user = cluster.whoami().name
             if not cluster.supports("Image"):
                 detail = f"{cluster.server} as {user}; it does not know the hub's resources"

@@ -77,7 +77,7 @@ def get(
     format_ = Format.JSON if shape is Shape.JSON else Format.TEXT
     out = Output("get", format_, quiet=quiet, verbose=verbose)
     wanted = None if name is None else _wanted(what, name)
-    with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = _found(cluster, what, wanted)
     objects = [_bare(obj) for obj in sorted(found, key=columns.name_of)]
     if not objects:

@@ -105,7 +105,7 @@ def migrate(
             hint="Run it with --dry-run, read what it prints, and pipe that to kubectl apply -f -.",
         )
     out = Output("hub migrate")
-    with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = original.causes(original.read(cluster))
     for cause in found:
         out.note(f"{cause.what}: {cause.problem}")

@@ -50,7 +50,7 @@ def revoke(
     if user is None and organization is None and login is None:
         raise UsageError("say whose logins: --user, --organization or --login")
     choice = revocation.Choice(user, organization, login)
-    with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = revocation.find(cluster, choice)
         ended = found if dry_run else revocation.end(cluster, found)
     words = "meant" if dry_run else "ended"

@@ -83,7 +83,7 @@ def create(
         raise UsageError("--public and --private exclude each other")
     wanted = named.organization(name)
     patience = None if wait is None else waiting.seconds_of(wait)
-    with _cluster(kubeconfig, context, out) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         spec: dict[str, Any] = {
             "name": wanted,
             "creator": cluster.whoami().name,
@@ -158,7 +158,7 @@ def share(
         _keep_an_owner(wanted, spec, changes, force=force)
         return changes
 
-    with _cluster(kubeconfig, context, out) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         changed, spec = change_spec(cluster, wanted, change)
     stronger = [
         holder
@@ -215,7 +215,7 @@ def unshare(
         _keep_an_owner(wanted, spec, changes, force=force)
         return changes
 
-    with _cluster(kubeconfig, context, out) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         change_spec(cluster, wanted, change)
     out.result(
         f"{subject} is not {lost} in {wanted} any more",
@@ -242,7 +242,7 @@ def members(
     """
     out = Output("org members", format_, quiet=quiet, verbose=verbose)
     wanted = named.organization(name)
-    with _cluster(kubeconfig, context, out) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         spec = named.get(cluster, KIND, wanted).get("spec") or {}
     found = rules.holders(spec)
     refused = rules.refused(spec)
@@ -293,7 +293,7 @@ def delete(
     out = Output("org delete", format_, quiet=quiet, verbose=verbose)
     wanted = named.organization(name)
     patience = None if wait is None else waiting.seconds_of(wait)
-    with _cluster(kubeconfig, context, out) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = named.get(cluster, KIND, wanted)
         selector = f"{names.ORGANIZATION_LABEL}={wanted}"
         # The label is a convenience; the controller counts by name.
@@ -405,10 +405,6 @@ def _exists(cluster: Cluster, name: str, exc: ConflictError) -> None:
     owners = ", ".join(named.owners(found)[: named.OWNERS_SHOWN])
     if owners:
         exc.hint = f"Choose another name, or ask an owner of {name} to share it: {owners}."
-
-
-def _cluster(kubeconfig: str | None, context: str | None, out: Output) -> Cluster:
-    return session.open_cluster(session.cluster_credential(kubeconfig, context, out))
 
 
 def _name(subject: Subject) -> str:

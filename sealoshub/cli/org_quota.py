@@ -61,7 +61,7 @@ def quota(
             changes[key] = _count(f"--{key}", text)
     if size is not None:
         changes["size"] = _size(size)
-    with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = named.get(cluster, KIND, wanted)
         before = (found.get("spec") or {}).get("quota") or {}
         if any(before.get(key) != value for key, value in changes.items()):

@@ -126,7 +126,7 @@ def delete(
     host = session.chosen_host(place.host) if content else place.host
     registry = _Registry(host, authfile, session.Tls(plain_http, ca_file, insecure, trust_realm))
     deleted: Deleted | None = None
-    with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         missing: NotFoundError | None = None
         found: Object | None = None
         try:
@@ -173,7 +173,7 @@ def _set_private(
     place = named.repository(name)
     path = place.named.path
     word = "private" if private else "public"
-    with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = named.get(cluster, KIND, path)
         # The default of the original: false.
         changed = bool((found.get("spec") or {}).get("isPrivate", False)) is not private

@@ -60,7 +60,7 @@ def immutable(
     wanted = _patterns(patterns or [])
     if wanted and none:
         raise UsageError("--none and patterns exclude each other")
-    with _cluster(kubeconfig, context, out) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = named.get(cluster, KIND, place.named.path)
         outcome = None
         if wanted or none:
@@ -120,7 +120,7 @@ def retention(
         raise UsageError("--none and a rule exclude each other")
     if dry_run and rule is None:
         raise UsageError("--dry-run needs a rule to try: --keep-last or --older-than")
-    with _cluster(kubeconfig, context, out) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         found = named.get(cluster, KIND, place.named.path)
         images = _images(cluster, place)
         outcome = "tried" if dry_run else None
@@ -151,10 +151,6 @@ def retention(
             ],
         },
     )
-
-
-def _cluster(kubeconfig: str | None, context: str | None, out: Output) -> Cluster:
-    return session.open_cluster(session.cluster_credential(kubeconfig, context, out))
 
 
 def _set(

@@ -42,7 +42,7 @@ def search(
     wanted = [word.casefold() for word in words]
     if not all(word.strip() for word in wanted):
         raise UsageError("a word to search for must not be empty")
-    with session.open_cluster(session.cluster_credential(kubeconfig, context, out)) as cluster:
+    with session.user_cluster(kubeconfig, context, out) as cluster:
         images = items(cluster, "Image")
     ranked = [
         (rank, columns.name_of(image), image) for image in images if (rank := _rank(image, wanted))

@@ -123,6 +123,16 @@ def open_cluster(credential: ClusterCredential) -> Cluster:
     return Cluster.open(credential)
 
 
+def user_cluster(kubeconfig: str | None, context: str | None, out: Output) -> Cluster:
+    """Return the user's cluster, a context manager; nothing is sent yet.
+
+    Raises:
+        NotFoundError: There is no such file or context.
+        AuthenticationError: There is no usable credential.
+    """
+    return open_cluster(cluster_credential(kubeconfig, context, out))
+
+
 def ledger_file() -> Path:
     """Return the file that lists the logins made by this program."""
     return ledger.path(os.environ, Path.home())

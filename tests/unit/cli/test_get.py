@@ -21,7 +21,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
+def cluster() -> MemoryCluster:
     """Return the cluster of the commands, with a few of everything."""
     found = MemoryCluster()
     found.add("Organization", "team", creator="alice")
@@ -34,14 +34,13 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
     found.add("Image", "team/app:v1", detail={"description": "storage for \x1b[31mothers"})
     found.add("Image", "team/application:v1")
     found.add("Image", "other/storage:v1")
-    monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
     return found
 
 
 @pytest.fixture
 def program(program: Program, monkeypatch: pytest.MonkeyPatch, cluster: MemoryCluster) -> Program:
     """Return the program on that cluster."""
-    monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
+    monkeypatch.setattr(session, "user_cluster", lambda *_: cluster)
     return program
 
 

@@ -64,8 +64,7 @@ def test_a_docker_archive_is_described_by_what_is_in_it(
 ) -> None:
     """metadata/config.yaml and README.md of uncompressed layers become the resource."""
     cluster = FakeCluster()
-    monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
-    monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
+    monkeypatch.setattr(session, "user_cluster", lambda *_: cluster)
     for option in ("yes", "only"):
         data = data_of(run, archive, f"{registry.host}/team/app:v1", "--cr-option", option)
         spec = cluster.applied[-1]["spec"]

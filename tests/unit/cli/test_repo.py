@@ -18,21 +18,20 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
+def cluster() -> MemoryCluster:
     """Return the cluster of the commands, with `team/app` and two images, and one of another."""
     found = MemoryCluster()
     found.add("Organization", "team", creator="alice")
     found.add("Repository", "team/app", isPrivate=True)
     for name in ("team/app:v1", "team/app:v2", "team/application:v1"):
         found.add("Image", name)
-    monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
     return found
 
 
 @pytest.fixture
 def program(program: Program, monkeypatch: pytest.MonkeyPatch, cluster: MemoryCluster) -> Program:
     """Return the program on that cluster."""
-    monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
+    monkeypatch.setattr(session, "user_cluster", lambda *_: cluster)
     return program
 
 

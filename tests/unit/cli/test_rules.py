@@ -17,19 +17,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
+def cluster() -> MemoryCluster:
     """Return the cluster that the commands talk to, with an organisation and a repository."""
     found = MemoryCluster()
     found.add("Organization", "team", creator="alice")
     found.add("Repository", "team/app", creator="alice")
-    monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
     return found
 
 
 @pytest.fixture
 def program(program: Program, monkeypatch: pytest.MonkeyPatch, cluster: MemoryCluster) -> Program:
     """Return the program on that cluster."""
-    monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
+    monkeypatch.setattr(session, "user_cluster", lambda *_: cluster)
     return program
 
 

@@ -138,8 +138,7 @@ def test_commands_that_ask_a_cluster(monkeypatch: pytest.MonkeyPatch, line: str)
     cluster.add("Organization", "team", creator="alice", members=[carol])
     cluster.add("Organization", "empty", creator="alice")
     cluster.add("Repository", "team/app", isPrivate=True)
-    monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
-    monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
+    monkeypatch.setattr(session, "user_cluster", lambda *_: cluster)
     assert set(ran(line)["data"]) == documented(title(line))
 
 
@@ -156,8 +155,7 @@ def test_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = docker_archives.legacy([docker_archives.SavedImage([docker_archives.CLUSTER])])
     archive = docker_archives.write(tmp_path / "saved.tar", saved)
     cluster = FakeCluster()
-    monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
-    monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
+    monkeypatch.setattr(session, "user_cluster", lambda *_: cluster)
     with FakeRegistry() as registry:
         line = f"push {layout} {registry.host}/team/app:v1"
         assert set(ran(f"{line} --dry-run")["data"]) == documented("With --dry-run")

@@ -126,8 +126,7 @@ def test_only_those_go() -> None:
 
 def run(cluster: Logins, monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, Any]:
     """Run the command; return its exit code and JSON."""
-    monkeypatch.setattr(session, "cluster_credential", lambda *_: None)
-    monkeypatch.setattr(session, "open_cluster", lambda _: cluster)
+    monkeypatch.setattr(session, "user_cluster", lambda *_: cluster)
     done = CliRunner().invoke(app, ["hub", "revoke", *words, "-o", "json"])
     return done.exit_code, json.loads(done.stdout)
 
