@@ -180,7 +180,7 @@ def test_what_is_refused(text: str, message: str) -> None:
     began = time.process_time()
     with pytest.raises(CredentialsRejected, match=message) as caught:
         credential_in(text)
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < 1  # seconds; what is not refused early takes minutes
     assert "kubectl config view" in (caught.value.hint or "")
 
 
