@@ -381,5 +381,5 @@ def _log_to_stderr() -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     # Their debug lines hold whole requests, with every credential in them.
-    for name in ("aiohttp", "uvicorn", "asyncio"):
+    for name in ("uvicorn", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

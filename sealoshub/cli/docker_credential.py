@@ -1,7 +1,7 @@
 """The program `docker-credential-sealoshub`, which other clients start for every registry.
 
 It has an entry point of its own, because it must not wait for the command tree: no typer, no
-aiohttp, no kubernetes, and keyring only if the secret lies there.
+asyncio, no kubernetes, and keyring only if the secret lies there.
 """
 
 from __future__ import annotations

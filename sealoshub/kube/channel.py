@@ -1,56 +1,39 @@
-"""HTTP to the one configured API server: connections, TLS, limits; aiohttp stays behind it.
+"""The way to the one configured API server: its address, TLS, limits, and what a request says.
 
 Nothing here reads an environment variable, a proxy setting or a cookie, and no redirect is
-followed. aiohttp parses in C: a question costs a fifth of what it costs with httpx, and the
-official client brings it along anyway.
+followed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
-from yarl import URL
-
 from sealoshub.errors import InvalidInputError, UnavailableError
+from sealoshub.kube.connectionpool import Address, ConnectionPool
+from sealoshub.kube.httpconnection import CutOffError
 from sealoshub.kube.watchedfile import WatchedFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-CONNECT_SECONDS: Final = 2.0
-MAX_CONNECTIONS: Final = 64
-IDLE_SECONDS: Final = 15.0  # well before an API server, or what is in front of it, hangs up
+    from sealoshub.kube.httpconnection import HttpConnection
 
-_HEADERS: Final = {
-    "accept": "application/json",
-    "accept-encoding": "gzip",
-    "user-agent": "sealoshub-auth-server",
-}
-
-
-class TooLargeError(UnavailableError):
-    """An answer is longer than any that is believed."""
-
-
-class CutOffError(UnavailableError):
-    """The API server took the connection, and hung up without a word."""
-
-
-class RefusedByTlsError(UnavailableError):
-    """The API server refused the client certificate in TLS."""
+_PORTS: Final = {"http": 80, "https": 443}
+_UNSPEAKABLE: Final = re.compile(r"[^\x21-\x7e]")  # in the target of a request
+_UNSPEAKABLE_VALUE: Final = re.compile(r"[^\x20-\x7e]")  # in a header line
 
 
 class Channel:
     """Connections to one API server.
 
-    It is a class because the pool and the CA are opened once and used by everybody.
+    It is a class because the connections and the CA are opened once and used by everybody.
 
     Args:
         server: `https://host:port`; plain http only for loopback.
@@ -70,20 +53,30 @@ class Channel:
             raise InvalidInputError(
                 f"{server!r} is not encrypted", hint="Use https; http is for loopback only."
             )
-        self._server = server.rstrip("/")
+        try:
+            self._port = parts.port or _PORTS[parts.scheme]
+        except ValueError:
+            raise InvalidInputError(f"{server!r} is not the URL of an API server") from None
+        self._host = parts.hostname
+        self._prefix = parts.path.rstrip("/")
+        self._is_encrypted = parts.scheme == "https"
+        self._common = (
+            f" HTTP/1.1\r\nhost: {parts.netloc.rpartition('@')[2]}\r\n"
+            "user-agent: sealoshub-auth-server\r\n"
+        )
         self._ca = WatchedFile(ca_file) if ca_file else None
         self._seconds = seconds
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: ConnectionPool | None = None
         self._generation = 0
-        self._retired: list[aiohttp.ClientSession] = []
+        self._retired: list[ConnectionPool] = []
 
     async def aclose(self) -> None:
         """Close every connection."""
-        sessions, self._retired = [*self._retired, self._session], []
-        self._session = None
-        for session in sessions:
-            if session is not None:
-                await session.close()
+        pools, self._retired = [*self._retired, self._pool], []
+        self._pool = None
+        for pool in pools:
+            if pool is not None:
+                await pool.aclose()
 
     def client_context(self) -> ssl.SSLContext:
         """Return a fresh TLS context that trusts the configured CA and nothing else.
@@ -95,7 +88,7 @@ class Channel:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self._ca is None:
-            if self._server.startswith("https:"):
+            if self._is_encrypted:
                 context.load_default_certs()
             return context
         content, _ = self._ca.read(now())
@@ -134,10 +127,21 @@ class Channel:
             TooLargeError: The answer is longer than *limit*.
             UnavailableError: No answer in time.
         """
-        async with self._deadline():
-            return await self._ask(
-                self._pool(), method, path, headers, body, parameters=parameters, limit=limit
-            )
+        request = self._request(method, path, headers, body, parameters)
+        pool = self._current_pool()
+        ends = now() + self._seconds
+        connection = pool.take_idle()
+        if connection is not None:
+            try:
+                return await self._ask(pool, connection, request, limit, ends)
+            except CutOffError:
+                # The server hung up while the question was on its way. Asked again if nothing
+                # of an answer came and it changes nothing to be asked twice.
+                if connection.was_heard or not (method == "GET" or path.endswith("reviews")):
+                    raise
+        async with self._deadline(ends):
+            connection = await pool.take()
+        return await self._ask(pool, connection, request, limit, ends)
 
     async def send_by(
         self,
@@ -159,12 +163,15 @@ class Channel:
                 overtake its alert.
             UnavailableError: No answer in time.
         """
-        session = self._open(context, connections=1)
+        request = self._request(method, path, {}, body, None)
+        pool = self._open(context)
+        ends = now() + self._seconds
         try:
-            async with self._deadline():
-                return await self._ask(session, method, path, {}, body, limit=limit)
+            async with self._deadline(ends):
+                connection = await pool.take()
+            return await self._ask(pool, connection, request, limit, ends)
         finally:
-            await session.close()
+            pool.retire()
 
     @asynccontextmanager
     async def stream(
@@ -186,124 +193,92 @@ class Channel:
         Raises:
             UnavailableError: The connection broke.
         """
-        async with self._exchange(
-            self._pool(), "GET", self._url(path, parameters), headers, None, silence=silence
-        ) as answer:
-            yield answer.status, answer.content.iter_any()
+        request = self._request(
+            "GET", path, {"accept-encoding": "identity", **headers}, None, parameters
+        )
+        pool = self._current_pool()
+        async with self._deadline(now() + self._seconds):
+            connection = await pool.take()
+        try:
+            status = await connection.open(request, silence)
+            yield status, connection.pieces(silence)
+        except TimeoutError as exc:
+            raise UnavailableError(f"the API server was silent for {silence:g} s") from exc
+        finally:
+            pool.give_back(connection)
 
-    async def _ask(  # noqa: PLR0913  # the parts of an HTTP request
+    async def _ask(
         self,
-        session: aiohttp.ClientSession,
+        pool: ConnectionPool,
+        connection: HttpConnection,
+        request: bytes,
+        limit: int,
+        ends: float,
+    ) -> tuple[int, bytes]:
+        try:
+            return await connection.ask(request, limit, ends - now())
+        except TimeoutError as exc:
+            raise self._too_late() from exc
+        finally:
+            pool.give_back(connection)
+
+    def _request(
+        self,
         method: str,
         path: str,
         headers: Mapping[str, str],
         body: Mapping[str, Any] | None,
-        *,
-        parameters: Mapping[str, str] | None = None,
-        limit: int,
-    ) -> tuple[int, bytes]:
-        content = None
+        parameters: Mapping[str, str] | None,
+    ) -> bytes:
+        """Return a request as it is sent.
+
+        Raises:
+            InvalidInputError: A part of it cannot stand in a request.
+        """
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        target = f"{self._prefix}{path}{query}"
+        fields = {"accept": "application/json", "accept-encoding": "gzip", **headers}
+        content = b""
         if body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
-            headers = {"content-type": "application/json", **headers}
-        url = self._url(path, parameters)
-        async with self._exchange(
-            session, method, url, headers, content, silence=self._seconds
-        ) as answer:
-            received = bytearray()
-            async for piece in answer.content.iter_any():
-                received += piece
-                if len(received) > limit:
-                    raise TooLargeError(f"the API server answered {path} without end")
-            return answer.status, bytes(received)
+            fields = {"content-type": "application/json", **fields}
+        if body is not None or method != "GET":
+            fields["content-length"] = str(len(content))
+        lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+        if _UNSPEAKABLE.search(target) or _UNSPEAKABLE_VALUE.search("".join(fields.values())):
+            # Its text may be a credential.
+            raise InvalidInputError("a question to the API server holds unusual characters")
+        return f"{method} {target}{self._common}{lines}\r\n".encode("ascii") + content
 
-    @asynccontextmanager
-    async def _exchange(  # noqa: PLR0913  # the parts of an HTTP request
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        url: URL,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        *,
-        silence: float,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and open the answer; aiohttp's exceptions do not leave this method."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
-        try:
-            async with session.request(
-                method, url, headers=headers, data=content, timeout=timeout, allow_redirects=False
-            ) as answer:
-                yield answer
-        except (aiohttp.ClientError, OSError, RuntimeError) as exc:
-            # RuntimeError: a pool that was closed under a call, at shutdown.
-            raise _translated(exc) from exc
-
-    def _url(self, path: str, parameters: Mapping[str, str] | None) -> URL:
-        query = f"?{urlencode(parameters)}" if parameters else ""
-        return URL(f"{self._server}{path}{query}", encoded=True)
-
-    def _pool(self) -> aiohttp.ClientSession:
+    def _current_pool(self) -> ConnectionPool:
         generation = self.ca_generation
-        if self._session is not None and generation != self._generation:
-            # Calls under way finish on the old pool; it is closed with this object.
-            self._retired.append(self._session)
-            self._session = None
-        if self._session is None:
-            self._session = self._open(self.client_context(), connections=MAX_CONNECTIONS)
+        if self._pool is not None and generation != self._generation:
+            # Calls under way finish on the old connections; they are closed with this object.
+            self._pool.retire()
+            self._retired.append(self._pool)
+            self._pool = None
+        if self._pool is None:
+            self._pool = self._open(self.client_context())
             self._generation = generation
-        return self._session
+        return self._pool
 
-    def _open(self, context: ssl.SSLContext, *, connections: int) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            ssl=context, limit=connections, keepalive_timeout=IDLE_SECONDS
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-            trust_env=False,  # no proxy, no .netrc
+    def _open(self, context: ssl.SSLContext) -> ConnectionPool:
+        return ConnectionPool(
+            Address(self._host, self._port, context if self._is_encrypted else None)
         )
 
     @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
+    async def _deadline(self, ends: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout_at(ends):
                 yield
         except TimeoutError as exc:
-            raise UnavailableError(
-                f"the API server did not answer within {self._seconds:g} s"
-            ) from exc
+            raise self._too_late() from exc
+
+    def _too_late(self) -> UnavailableError:
+        return UnavailableError(f"the API server did not answer within {self._seconds:g} s")
 
 
 def now() -> float:
     """Return the time of the running event loop, in seconds."""
     return asyncio.get_running_loop().time()
-
-
-def _translated(exc: Exception) -> UnavailableError:
-    text = f"the API server does not answer ({type(exc).__name__})"
-    if _is_refusal(exc):
-        return RefusedByTlsError(text)
-    broken = (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, OSError)
-    if isinstance(exc, broken) and not isinstance(
-        exc, (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError)
-    ):
-        return CutOffError(text)
-    return UnavailableError(text)
-
-
-def _is_refusal(exc: BaseException) -> bool:
-    """Tell whether a TLS alert of the server, and no failing network, is behind *exc*.
-
-    With TLS 1.3 the refusal of a client certificate arrives with the first read, after the
-    handshake; a certificate without its key fails in the handshake.
-    """
-    seen: BaseException | None = exc
-    while seen is not None:
-        # aiohttp's own certificate errors are SSLErrors without a reason.
-        reason = getattr(seen, "reason", None) or ""
-        if isinstance(seen, ssl.SSLError) and "ALERT" in reason:
-            return "INTERNAL_ERROR" not in reason
-        seen = seen.__cause__ or seen.__context__
-    return False

@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sealoshub.errors import AuthenticationError, DeniedError, UnavailableError
 from sealoshub.kube import answer as answers
 from sealoshub.kube.answer import Decision, ResourceAttributes, TokenReview
-from sealoshub.kube.channel import (
-    Channel,
-    CutOffError,
-    RefusedByTlsError,
-    TooLargeError,
-    now,
-)
+from sealoshub.kube.channel import Channel, now
+from sealoshub.kube.httpconnection import CutOffError, RefusedByTlsError, TooLargeError
 from sealoshub.kube.watchedfile import WatchedFile
 
 if TYPE_CHECKING:
@@ -85,7 +80,10 @@ class ApiServer:
         path, body = _self_review()
         if token is None:
             return answers.user(await self._own("POST", path, body), "userInfo")
-        headers = {"authorization": f"Bearer {token.reveal()}"}
+        text = token.reveal()
+        if not text.isascii() or not text.isprintable():
+            raise AuthenticationError("no API server has such a token")
+        headers = {"authorization": f"Bearer {text}"}
         answer = await self._channel.send("POST", path, headers, body, limit=MAX_ANSWER)
         return answers.user(answers.checked(answer, "SelfSubjectReview"), "userInfo")
 
