@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.benchmarks import wrk
 from tests.benchmarks.peer import ACCOUNT, PASSWORD, DistributionTokenServer
+from tests.integration.hub import USER_NAMESPACE
 from tests.integration.servers.process import wait_until
 from tests.integration.test_way_through import ACCEPTED, organization, token_of
 
@@ -33,12 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.hub import Hub
-    from tests.integration.people import Person
 
     Publish = Callable[[str, Sequence[dict[str, Any]]], None]
 
 CONNECTIONS: Final = (1, 8, 32, 64)
-COLD: Final = 60  # credentials that nobody has seen before
+COLD: Final = 300  # questions that nobody has asked before
 SIGNATURES: Final = 5000
 WATCHED: Final = (10, 1_000, 100_000)
 MICRO: Final = 1e6
@@ -322,16 +322,17 @@ def test_cold(hub: Hub, cases: list[Case], unique: str, publish: Publish) -> Non
     signature = signature_seconds()
     known = next(case for case in cases if case.name == "bearer token")
     certificates = [hub.kube.issue_kubeconfig(f"u{n}-{unique}") for n in range(COLD)]
-    accounts = [hub.robot(f"cold-{n}-{unique}") for n in range(COLD // 4)]
+    robots = [hub.kube.service_account(USER_NAMESPACE, f"cold-{n}-{unique}") for n in range(COLD)]
     scope = f"repository:{unique}/app:pull,push"
-    logins = [_refresh(hub, account) for account in accounts]
+    with ThreadPoolExecutor(4) as pool:
+        logins = list(pool.map(lambda token: _refresh(hub, token), robots))
     time.sleep(61)  # until nothing of these logins is remembered
     questions: dict[str, list[tuple[str, Mapping[str, str]]]] = {
         "known user, new repository": [
             (f"repository:{unique}/r{n}:pull,push", known.headers) for n in range(COLD)
         ],
         "new refresh token": [(scope, basic("", login)) for login in logins],
-        "new bearer token": [(scope, basic("token", token_of(one))) for one in accounts],
+        "new bearer token": [(scope, basic("token", token)) for token in robots],
         "new kubeconfig with a certificate": [
             (scope, basic("", base64.b64encode(file.read_bytes()).decode()))
             for file in certificates
@@ -369,11 +370,13 @@ def test_cold(hub: Hub, cases: list[Case], unique: str, publish: Publish) -> Non
     publish("auth-cold", rows)
 
 
-def _refresh(hub: Hub, robot: Person) -> str:
-    robot.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
-    stored = json.loads((robot.home / ".docker" / "config.json").read_text())
-    token: str = stored["auths"][hub.host]["identitytoken"]
-    return token
+def _refresh(hub: Hub, token: str) -> str:
+    """Return the refresh token of a new login."""
+    parameters = {"service": "hub", "offline_token": "true"}
+    headers = basic("token", token)
+    answer = httpx.get(f"{hub.auth_url}/token", params=parameters, headers=headers)
+    login: str = answer.json()["refresh_token"]
+    return login
 
 
 _MIXED: Final = """\
