@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sealoshub.cli import changing, named, options, org_quota, session, waiting
 from sealoshub.cli import members as rules
-from sealoshub.cli import named, options, org_quota, session, waiting
 from sealoshub.cli.group import Group
 from sealoshub.cli.output import Format, Output
 from sealoshub.errors import DeniedError, InvalidInputError, UsageError
@@ -19,16 +17,13 @@ from sealoshub.imagehub.rights import Role
 from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sealoshub.imagehub.subjects import Subject
     from sealoshub.kube import Object
     from sealoshub.kube.cluster import Cluster
 
 KIND: Final = "Organization"
-# Fifty people who share one organisation at once all get through in about 5 s; see the tests.
-PATIENCE: Final = 30.0  # seconds in which a change must not lose against others
-PAUSE: Final = 0.5  # seconds, the longest pause between two tries
 
 app = typer.Typer(
     cls=Group,
@@ -159,7 +154,7 @@ def share(
         return changes
 
     with session.user_cluster(kubeconfig, context, out) as cluster:
-        changed, spec = change_spec(cluster, wanted, change)
+        changed, spec = changing.change_spec(cluster, wanted, change)
     stronger = [
         holder
         for holder in rules.holders(spec)
@@ -216,7 +211,7 @@ def unshare(
         return changes
 
     with session.user_cluster(kubeconfig, context, out) as cluster:
-        change_spec(cluster, wanted, change)
+        changing.change_spec(cluster, wanted, change)
     out.result(
         f"{subject} is not {lost} in {wanted} any more",
         {"organization": wanted, **_plain(subject), "role": lost, "outcome": "removed"},
@@ -337,49 +332,6 @@ def delete(
             "content_deleted": None,
         },
     )
-
-
-def change_spec(
-    cluster: Cluster, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> tuple[bool, dict[str, Any]]:
-    """Change an organisation's spec so that nobody's change at the same time is lost.
-
-    Read, change, write with the resourceVersion that was read; if somebody was faster, again.
-
-    Args:
-        cluster: Where it is.
-        name: Of the organisation.
-        change: From the spec to those of its fields that change; it may be called several times.
-
-    Returns:
-        Whether anything changed, and the spec as it is now.
-
-    Raises:
-        NotFoundError: There is no such organisation.
-        DeniedError: Only an owner may; the hint names them.
-        ConflictError: Others were faster for 30 seconds.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        found = named.get(cluster, KIND, name)
-        changes = change(found.get("spec") or {})
-        if not changes:
-            return False, dict(found.get("spec") or {})
-        version = found["metadata"]["resourceVersion"]
-        try:
-            after = cluster.patch(
-                KIND, name, {"metadata": {"resourceVersion": version}, "spec": changes}
-            )
-        except DeniedError as exc:
-            named.denied(exc, found)
-        except ConflictError as exc:
-            if time.monotonic() >= deadline:
-                exc.hint = "Others change it all the time; try again in a moment."
-                raise
-            # Of random length, so that those who met do not meet again.
-            time.sleep(random.uniform(0, PAUSE))  # noqa: S311  # no secret
-        else:
-            return True, dict(after.get("spec") or {})
 
 
 def _keep_an_owner(

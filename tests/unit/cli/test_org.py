@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sealoshub.cli import members, org, session
+from sealoshub.cli import changing, members, session
 from sealoshub.errors import DeniedError, InvalidInputError, NotFoundError, UsageError
 from sealoshub.imagehub.rights import Role
 from sealoshub.imagehub.subjects import Subject
@@ -105,7 +105,7 @@ def test_share_reads_again_when_somebody_was_faster(
     program: Program, cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write on an old version is refused by the server and done again on the new one."""
-    monkeypatch.setattr(org, "PAUSE", 0.001)
+    monkeypatch.setattr(changing, "PAUSE", 0.001)
     cluster.lags = 3
     assert program("org", "share", "team", "--user", "bob", "--role", "viewer").exit_code == 0
     assert _spec(cluster)["members"] == [BOB]
@@ -115,11 +115,11 @@ def test_concurrent_shares_lose_nothing(
     cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fifty shares at the same time are fifty members."""
-    monkeypatch.setattr(org, "PAUSE", 0.01)
+    monkeypatch.setattr(changing, "PAUSE", 0.01)
     wanted = [Subject("User", "", f"user-{number:02}") for number in range(50)]
 
     def share(subject: Subject) -> None:
-        org.change_spec(
+        changing.change_spec(
             cluster,  # type: ignore[arg-type]  # stands for it
             "team",
             lambda spec: members.with_member(spec, subject, Role.VIEWER)[0],
