@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celpy.celparser import CELParseError, CELParser
 
-from sealoshub.hub.api import cel_library, cel_values
-from sealoshub.hub.api.cel_values import CelError, CelSyntaxError, CelType, Optional, no_overload
+from sealoshub.hub.api import cel_library, cel_macros, cel_values
+from sealoshub.hub.api.cel_values import CelError, CelSyntaxError, CelType, no_overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Evaluate = Callable[[Mapping[str, Any]], Any]
+    from sealoshub.hub.api.cel_macros import Evaluate
 
 _TYPES: Final = {
     name: CelType(name)
     for name in ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type")
 }
-_MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map", "optMap"})
 _OPTIONAL: Final = "optional__"  # how `.?name` is written for celpy's grammar, which lacks it
 _STRINGS: Final = re.compile(
     r'[rRbB]{0,2}(?:"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')',
@@ -206,7 +205,7 @@ def _method(node: Any, names: set[str]) -> Evaluate:
         return _bind(arguments, names)
     if owner in cel_library.NAMESPACES and f"{owner}.{name}" in cel_library.FUNCTIONS:
         return _call(f"{owner}.{name}", [_compile(one, names) for one in arguments])
-    if name in _MACROS and len(arguments) > 1:
+    if name in cel_macros.NAMES and len(arguments) > 1:
         return _macro(name, _compile(target, names), arguments, names)
     inner = _compile(target, names)
     values = [_compile(one, names) for one in arguments]
@@ -258,8 +257,8 @@ def _macro(name: str, target: Evaluate, arguments: list[Any], names: set[str]) -
     steps = [_compile(one, inside) for one in arguments[1:]]
     names |= inside - {variable}
     if name == "optMap":
-        return lambda env: _opt_map(target(env), variable, steps[0], env)
-    work = _COMPREHENSIONS[name]
+        return lambda env: cel_macros.opt_map(target(env), variable, steps[0], env)
+    work = cel_macros.COMPREHENSIONS[name]
 
     def evaluate(env: Mapping[str, Any]) -> Any:
         items = target(env)
@@ -276,60 +275,6 @@ def _macro(name: str, target: Evaluate, arguments: list[Any], names: set[str]) -
         return work(items, steps, results)
 
     return evaluate
-
-
-def _opt_map(value: Any, variable: str, step: Evaluate, env: Mapping[str, Any]) -> Any:
-    if not isinstance(value, Optional):
-        raise no_overload("optMap")
-    if not value.present:
-        return value
-    return Optional(present=True, value=step({**env, variable: value.value}))
-
-
-def _quantified(decides: bool) -> Callable[..., bool]:  # noqa: FBT001  # exists: True, all: False
-    def work(items: list[Any], steps: list[Evaluate], results: Callable[..., Any]) -> bool:
-        failure: CelError | None = None
-        for item in items:
-            try:
-                value = results(steps[0], item)
-            except CelError as exc:
-                failure = failure or exc
-                continue
-            if not isinstance(value, bool):
-                failure = failure or no_overload("_||_" if decides else "_&&_")
-            elif value is decides:
-                return decides
-        if failure is not None:
-            raise failure
-        return not decides
-
-    return work
-
-
-def _chosen(items: list[Any], step: Evaluate, results: Callable[..., Any]) -> list[Any]:
-    kept: list[Any] = []
-    for item in items:
-        value = results(step, item)
-        if not isinstance(value, bool):
-            raise no_overload("_?_:_")
-        if value:
-            kept.append(item)
-    return kept
-
-
-def _mapped(items: list[Any], steps: list[Evaluate], results: Callable[..., Any]) -> list[Any]:
-    if len(steps) > 1:
-        items = _chosen(items, steps[0], results)
-    return [results(steps[-1], item) for item in items]
-
-
-_COMPREHENSIONS: Final[Mapping[str, Callable[..., Any]]] = {
-    "all": _quantified(decides=False),
-    "exists": _quantified(decides=True),
-    "exists_one": lambda items, steps, results: len(_chosen(items, steps[0], results)) == 1,
-    "filter": lambda items, steps, results: _chosen(items, steps[0], results),
-    "map": _mapped,
-}
 
 
 def _object(node: Any, names: set[str]) -> Evaluate:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.hub.api import bootstrap, metadata
 from sealoshub.hub.api.admission import Policies
+from sealoshub.hub.api.builtin_resources import builtin_resources
 from sealoshub.hub.api.rbac import GROUP as RBAC
 from sealoshub.hub.api.rbac import Rbac
-from sealoshub.hub.api.resources import Resource, builtin_resources, custom_resources
+from sealoshub.hub.api.resources import Resource, custom_resources
 from sealoshub.hub.api.schema import Builtin
 from sealoshub.hub.api.status import no_such_resource
 from sealoshub.hub.api.store import KEEP_EVENTS, Event, Store
