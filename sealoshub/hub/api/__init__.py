@@ -2,12 +2,14 @@
 
 app.py        one request: who, may he, what, answer
 authn.py rbac.py escalation.py tokens.py pki.py     who, and may he
-resources.py builtin_kinds.py schema.py schemas.json    what there is
-writes.py deletion.py reading.py watch.py reviews.py    what is done with it
-bodies.py metadata.py validation.py rules.py            what an object must be
-apply.py fields.py patch.py selectors.py                its parts
-admission.py admission_env.py cel.py cel_values.py cel_library.py   policies and expressions
-discovery.py openapi.py tables.py status.py request.py  how it is told
+resources.py builtin_resources.py builtin_kinds.py schema.py schemas.json   what there is
+write_request.py writes.py deletion.py              what is changed
+reading.py watch.py reviews.py                      what is asked
+bodies.py protobuf.py metadata.py validation.py rules.py    what an object must be
+apply.py fields.py patch.py selectors.py            its parts
+admission.py admission_env.py                       policies
+cel.py cel_macros.py cel_values.py cel_library.py   expressions
+discovery.py openapi.py tables.py status.py request.py      how it is told
 store.py engine.py bootstrap.py server.py               where it lives
 """
 

@@ -99,6 +99,7 @@ class Engine:
         watchers: Who is told about changes.
         tokens: ServiceAccount tokens.
         static: Users' tokens.
+        owners: By uid of an owner the resource, namespace and name of what it owns.
     """
 
     store: Store
