@@ -50,7 +50,7 @@ def render(
         overlay: One of :data:`OVERLAYS`: where the registry's content lies.
         host: Name of the hub, for clients.
         image: Container image of sealoshub.
-        monitor: With a ServiceMonitor for the Prometheus operator.
+        monitor: With the ServiceMonitors for the Prometheus operator.
         private_names: Without the right of every user to read the resources.
 
     Raises:

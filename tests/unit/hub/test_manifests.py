@@ -146,14 +146,48 @@ def test_everything_that_is_named_is_there(objects: list[Obj]) -> None:
             backend = path["backend"]["service"]
             ports = {port["name"] for port in services[backend["name"]]["spec"]["ports"]}
             assert backend["port"]["name"] in ports
-    (monitor,) = of(objects, "ServiceMonitor").values()
-    assert set(monitor["spec"]) == {"selector", "endpoints"}
-    (service,) = (
-        found
-        for found in services.values()
-        if monitor["spec"]["selector"]["matchLabels"].items() <= found["metadata"]["labels"].items()
-    )
-    assert monitor["spec"]["endpoints"][0]["port"] in {p["name"] for p in service["spec"]["ports"]}
+
+
+def test_everything_that_has_metrics_is_measured(objects: list[Obj]) -> None:
+    """A monitor leads by a service to a port that a policy lets in; there is one for each."""
+    deployments = of(objects, "Deployment")
+    services = of(objects, "Service")
+    policies = of(objects, "NetworkPolicy")
+    monitors = of(objects, "ServiceMonitor")
+    assert set(monitors) == {"imagehub-auth-server", "imagehub-controller"}
+    for name, monitor in monitors.items():
+        assert set(monitor["spec"]) == {"selector", "endpoints"}
+        wanted = monitor["spec"]["selector"]["matchLabels"]
+        (service,) = (
+            found
+            for found in services.values()
+            if wanted.items() <= found["metadata"]["labels"].items()
+        )
+        (endpoint,) = monitor["spec"]["endpoints"]
+        ports = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
+        target = ports[endpoint["port"]]
+        assert endpoint["path"] == "/metrics"
+        pod = deployments[name]["spec"]["template"]
+        assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+        (container,) = pod["spec"]["containers"]
+        assert target in {port["name"] for port in container["ports"]}
+        policy = policies[name]["spec"]
+        chosen = policy["podSelector"]["matchLabels"]
+        assert chosen.items() <= pod["metadata"]["labels"].items()
+        (rule,) = policy["ingress"]
+        assert {"protocol": "TCP", "port": target} in rule["ports"]
+
+
+def test_the_controller_is_probed_and_measured_where_it_listens(objects: list[Obj]) -> None:
+    """The port of its arguments is the one that probes, service and policy name."""
+    pod = of(objects, "Deployment")["imagehub-controller"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (port,) = container["ports"]
+    assert f"--health-port={port['containerPort']}" in container["args"]
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")]
+    assert {probe["port"] for probe in probes} == {port["name"]}
+    service = of(objects, "Service")["imagehub-controller"]["spec"]
+    assert [found["targetPort"] for found in service["ports"]] == [port["name"]]
 
 
 def test_the_registry_trusts_and_tells_whom_it_should(objects: list[Obj]) -> None:
