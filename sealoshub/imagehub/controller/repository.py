@@ -119,7 +119,8 @@ def _write(
     world: World, repository: Object, path: str, images: Sequence[Picture], roster: Roster
 ) -> None:
     wanted: dict[str, Any] = {"name": path}
-    if path not in world.joining:  # else more of them come at once, and then all are written
+    is_listed = "tags" in (repository.get("status") or {})
+    if not (is_listed and path in world.joining):  # else more of them come at once, then all are
         tags = desired_tags(images, world.held.get(path))
         wanted |= {
             "tags": tags[:MAX_LISTED],
