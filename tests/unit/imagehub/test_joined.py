@@ -12,7 +12,8 @@ import pytest
 
 from sealoshub.imagehub.names import object_name
 from sealoshub.kube.cluster import Cluster
-from tests.unit.imagehub.conftest import condition, free_port, people, running, until
+from tests.integration.servers.process import free_port
+from tests.unit.imagehub.conftest import condition, people, running, until
 from tests.unit.imagehub.test_content import V1, FakeContent, Live, organization
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from sealoshub.imagehub.controller.metrics import FAMILIES, KINDS, Metrics, text
 from sealoshub.imagehub.controller.queue import KeyQueue
 from sealoshub.imagehub.controller.world import World, open_world
 from sealoshub.imagehub.names import HUB_NAMESPACE
-from tests.unit.imagehub.conftest import People, free_port, ready, resource, running, until
+from tests.integration.servers.process import free_port
+from tests.unit.imagehub.conftest import People, ready, resource, running, until
 from tests.unit.imagehub.test_content import V1, FakeContent, Live
 
 if TYPE_CHECKING:
