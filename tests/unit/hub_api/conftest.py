@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import threading
 import time
@@ -16,12 +15,15 @@ import pytest
 from sealoshub.hub.api import pki
 from sealoshub.hub.api.rbac import MASTERS
 from sealoshub.hub.api.server import ApiConfig, make_server
+from tests.integration.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from sealoshub.hub.api.engine import Engine
+
+SECONDS = 60.0  # for what takes milliseconds; the machine may be busy
 
 Body = dict[str, Any]
 THINGS = "/apis/x.io/v1/namespaces/default/things"
@@ -125,21 +127,19 @@ class Api:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[tuple[str, Engine]]:
     """Serve *folder* on a free port; yields the URL and the API's state."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server, engine = make_server(ApiConfig(folder, port))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + SECONDS
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.005)
         assert server.started
         yield f"https://localhost:{port}", engine
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(SECONDS)
         engine.store.close()
 
 
@@ -159,7 +159,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     }
     with (
         running(folder) as (url, engine),
-        httpx.Client(base_url=url, verify=trust(folder), trust_env=False) as http,
+        httpx.Client(base_url=url, verify=trust(folder), trust_env=False, timeout=SECONDS) as http,
     ):
         users = {user: Client(http, token) for user, token in tokens.items()}
         yield Api(engine, **users, nobody=Client(http, None), folder=folder, url=url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import yaml
 
 from sealoshub.hub.api import pki
 from sealoshub.hub.api.rbac import MASTERS
+from tests.integration.servers.process import free_port
 from tests.unit.hub_api.conftest import trust
 
 if TYPE_CHECKING:
@@ -31,12 +31,10 @@ api.serve(ApiConfig(pathlib.Path(sys.argv[1]), int(sys.argv[2])))
 
 def start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Start the API as a process of its own and wait until it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), str(port)])
     url = f"https://localhost:{port}"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{url}/readyz", context=trust(folder)) as answer:  # noqa: S310  # https
@@ -66,14 +64,14 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     for name in made:
         call(url, {"metadata": {"name": name}})
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     process, url = start(tmp_path)
     items = call(url)["items"]
     assert isinstance(items, list)
     names = {one["metadata"]["name"] for one in items}
     assert set(made) <= names
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) in {0, -signal.SIGTERM}
+    assert process.wait(60) in {0, -signal.SIGTERM}
 
 
 def test_kubeconfig(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sealoshub.imagehub import controller, install
 from sealoshub.imagehub.names import API_VERSION, GROUP, object_name
 from sealoshub.kube.cluster import Cluster
 from sealoshub.kube.kubeconfig import ClusterCredential
+from tests.integration.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sealoshub.kube import Object
     from sealoshub.secret import Secret
 
-DEADLINE = 10.0  # seconds; what is waited for takes milliseconds
+DEADLINE = 60.0  # seconds; what is waited for takes milliseconds, but the machine may be busy
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:  # noqa: ANN401  # whatever it returns
@@ -192,7 +192,7 @@ def running(cluster: Cluster, **options: Any) -> Iterator[list[Exception]]:  # n
         yield ended
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(DEADLINE)
         assert not thread.is_alive()
 
 
@@ -223,10 +223,3 @@ def gone(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -
     except NotFoundError:
         return True
     return kind == "Namespace" and "deletionTimestamp" in obj["metadata"]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
