@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealoshub.imagehub import names
+from sealoshub.imagehub.controller import content
 from tests.unit.imagehub.conftest import gone, people, running, until
 from tests.unit.imagehub.test_content import V1, V2, V3, FakeContent, Live, organization
 
@@ -55,8 +56,11 @@ def test_only_what_changed_is_asked_about(live: Live) -> None:
     assert asked(live) == {f"{PATH}:old", f"{PATH}:{V1}"}
 
 
-def test_a_push_is_looked_for_until_its_tag_is_there(live: Live) -> None:
+def test_a_push_is_looked_for_until_its_tag_is_there(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A registry tells of a manifest before it writes the tag; also of a tag that moves."""
+    monkeypatch.setattr(content, "LOOKS", 1000)  # however long this machine takes to write it
     live.content.untagged |= {V1, V2}
     for before, pushed in ((None, V1), (V1, V2)):
         live.content.asked.clear()

@@ -82,7 +82,7 @@ def test_a_waiting_worker_gets_what_comes_and_ends_with_the_queue() -> None:
     while len(got) < 2:
         threading.Event().wait(0.001)
     queue.close()
-    thread.join(5)
+    thread.join(60)
     assert sorted(map(str, got)) == ["a", "b"]
     assert queue.get() is None
 
@@ -111,7 +111,7 @@ def test_some_workers_are_there_for_changes_alone() -> None:
     queue.add_idle("a")
     thread.start()
     queue.add("b")
-    thread.join(10)
+    thread.join(60)
     assert got == ["b"]
     assert queue.get() == "a"
 
