@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DEADLINE = 10.0  # seconds
+DEADLINE = 60.0  # seconds; the machine may be busy
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -252,9 +252,9 @@ def test_a_watch_can_be_ended_from_another_thread(fake: FakeApi, cluster: Cluste
 
     thread = threading.Thread(target=follow)
     thread.start()
-    assert seen.wait(5)
+    assert seen.wait(60)
     cluster.stop_watches()
-    assert ended.wait(5)
+    assert ended.wait(60)
     thread.join()
 
 

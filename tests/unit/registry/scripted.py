@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Script = Callable[["Visitor"], None]
 
-DEADLINE: Final = 20.0  # seconds after which something that must happen has not
+DEADLINE: Final = 60.0  # seconds after which something that must happen has not
 
 
 class Visitor:
