@@ -84,6 +84,9 @@ def tools(env: Mapping[str, str]) -> Sequence[Tool]:
     def debian(name: str) -> Tool:
         return Tool(name, "half a minute", functools.partial(_apt_install, env), system=True)
 
+    def extracted(name: str, package: str = "") -> Tool:
+        return Tool(name, "10 seconds", functools.partial(_apt_extract, env, (package or name,)))
+
     kubernetes = functools.partial(
         go, module=_KUBERNETES, minutes="5 minutes, if first", ldflags=_kubernetes_ldflags()
     )
@@ -92,17 +95,17 @@ def tools(env: Mapping[str, str]) -> Sequence[Tool]:
         go("crane", _CLIENTS, "github.com/google/go-containerregistry/cmd/crane", "10 seconds"),
         go("oras", _CLIENTS, "oras.land/oras/cmd/oras", "10 seconds"),
         go("regctl", _CLIENTS, "github.com/regclient/regclient/cmd/regctl", "10 seconds"),
-        Tool(
-            "docker-registry",  # 2.8
-            "10 seconds",
-            functools.partial(_apt_extract, env, ("docker-registry",)),
-        ),
+        extracted("docker-registry"),  # 2.8
         Tool(
             "docker",  # the client only: it logs in and out without an engine
             "10 seconds",
             functools.partial(_apt_extract, env, ("docker-cli", "docker.io")),
             system=True,
         ),
+        extracted("dockerd", "docker.io"),
+        extracted("containerd"),
+        extracted("ctr", "containerd"),
+        extracted("runc"),
         debian("skopeo"),
         debian("buildah"),
         debian("podman"),
@@ -199,7 +202,7 @@ def _apt_extract(env: Mapping[str, str], packages: Sequence[str], target: Path) 
     """Take one program out of a Debian package without installing it.
 
     It needs no root, and no service starts: the package docker-registry would start one on port
-    5000, the package docker.io an engine.
+    5000, the packages docker.io and containerd an engine.
     """
     if shutil.which("apt-get") is None:
         raise SealosHubError("it comes from Debian, and this machine has no apt-get")
@@ -210,7 +213,9 @@ def _apt_extract(env: Mapping[str, str], packages: Sequence[str], target: Path) 
                 raise SealosHubError(f"apt-get has no package {' or '.join(packages)}")
         (package,) = Path(scratch).glob("*.deb")
         _apt(["dpkg-deb", "--extract", str(package), f"{scratch}/files"], env)
-        Path(scratch, "files", "usr", "bin", target.name).replace(target)
+        found = Path(scratch, "files", "usr").glob(f"*bin/{target.name}")
+        (program,) = (each for each in found if not each.is_symlink())
+        program.replace(target)
 
 
 def _download(env: Mapping[str, str], packages: Sequence[str], folder: str) -> bool:
