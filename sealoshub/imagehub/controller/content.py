@@ -1,8 +1,7 @@
 """Content → Images: what the registry holds is what the resources say.
 
 The registry is asked and never believed beyond what it holds: a notification says where to look,
-and who pushed. Facts (digest, platforms, size, ID, arch, creatTime) follow the content; what people
-wrote is theirs, which `metadata.managedFields` tells.
+and who pushed. What follows for an Image is in :mod:`sealoshub.imagehub.controller.facts`.
 
 What is asked of the registry is as little as what changed: a push is about one tag, however many
 there are. All of a repository is asked about by the sweep, and the first time.
@@ -11,59 +10,30 @@ there are. All of a repository is asked about by the sweep, and the first time.
 from __future__ import annotations
 
 import contextlib
-import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from sys import intern
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
-from sealoshub.imagehub.controller import kinds, record, repository, tagrules
+from sealoshub.imagehub.controller import kinds, record, tagrules
 from sealoshub.imagehub.controller.conditions import MAX_LISTED
+from sealoshub.imagehub.controller.facts import FACTUAL, OURS, New, forget, keep_all
 from sealoshub.imagehub.controller.held import NONE, Held, presence, says
-from sealoshub.imagehub.controller.world import remove
-from sealoshub.imagehub.image import image_from
 from sealoshub.kube import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from sealoshub.imagehub.controller.facts import Describe, Facts
     from sealoshub.imagehub.controller.kinds import Picture
     from sealoshub.imagehub.controller.world import World
     from sealoshub.kube import Object
 
-    Describe = Callable[[str], "Facts | None"]  # by digest; asks for each of them once
-
-# Whose facts are those of a push: ours, and those of `sealoshub push` (cli/describe.py).
-_OURS: Final = frozenset({kinds.FIELD_MANAGER})
-_FACTUAL: Final = _OURS | {"sealoshub-push"}
-
 AGAIN: Final = "again"  # the kind of a key that is no object's: look at this repository once more
 LOOKS: Final = 12  # for a push that is not there yet; the last one after a good two seconds
-
-_log = logging.getLogger("sealoshub.controller")
-
-
-class Facts(Protocol):
-    """What a manifest says about an image."""
-
-    @property
-    def platforms(self) -> Sequence[str]:
-        """`os/architecture[/variant]` of each manifest."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole image."""
-
-    @property
-    def image_id(self) -> str:
-        """Digest of the configuration, or empty."""
-
-    @property
-    def created(self) -> str:
-        """When it was built, or empty."""
 
 
 class Registry(Protocol):
@@ -146,16 +116,16 @@ def _reconcile(
     written: set[str] = set()
     if organization is not None:
         news = [
-            _New(f"{path}:{tag}", held.tags[tag], creators.get(tag, ""))
+            New(f"{path}:{tag}", held.tags[tag], creators.get(tag, ""))
             for tag in sorted(asked & held.tags.keys())
         ]
-        written = _keep_all(world, describe, organization, path, news, images)
+        written = keep_all(world, describe, organization, path, news, images)
     yield from _above(path, held)
     wrong: set[str] = set()
     for image in (image for tag in asked for image in images.get(tag, ())):
         if image.tag not in held.tags:
             # What a rule deletes it deletes for good, whichever client pushed it.
-            _forget(world, image, _FACTUAL if image.tag in expired else _OURS)
+            forget(world, image, FACTUAL if image.tag in expired else OURS)
         # What was written comes back as a change of its own.
         if image.tag not in written and not _is_right(image, held):
             wrong.add(image.tag)
@@ -298,125 +268,3 @@ def _ask(
             if image.digest and image.digest != tags.get(tag):
                 others[image.digest] = registry.digest_of(path, image.digest) is not None
     return Held(tags, others or NONE)
-
-
-@dataclass(frozen=True, slots=True)
-class _New:
-    """A tag as the registry has it, and the user who pushed it, if that is known."""
-
-    name: str
-    digest: str
-    creator: str
-
-    @property
-    def tag(self) -> str:
-        return self.name.rpartition(":")[2]
-
-
-def _keep_all(  # noqa: PLR0913, PLR0917  # what `_reconcile` knows
-    world: World,
-    describe: Describe,
-    organization: Object,
-    path: str,
-    news: Iterable[_New],
-    images: Mapping[str, Sequence[Picture]],
-) -> set[str]:
-    """Make the Images of *path* say what their tags name; return the tags of those that did not.
-
-    The list of tags in the status of the Repository is large where there are many. It is written
-    once, when all of them are: whoever calls this sees to it that the Repository is looked at.
-    """
-    world.joining.add(path)
-    try:
-        return {
-            new.tag
-            for new in news
-            if _keep(world, describe, organization, new, images.get(new.tag, []))
-        }
-    finally:
-        world.joining.discard(path)
-
-
-def _keep(
-    world: World, describe: Describe, organization: Object, new: _New, same: Sequence[Picture]
-) -> bool:
-    """Make the Image of one tag say what the tag names; tell whether it did not."""
-    known = same[-1] if same else None
-    if known is not None and known.digest == new.digest:
-        return False
-    path = new.name.partition(":")[0]
-    facts = describe(new.digest)
-    if facts is None:
-        return False  # gone again
-    manifest = image_from(
-        new.name,
-        new.digest,
-        facts.platforms,
-        size=facts.size,
-        image_id=facts.image_id or None,
-        created=facts.created or None,
-    )
-    try:
-        if known is None:
-            # Before the Image, which then has all that it needs when it is looked at.
-            repository.ensure(world, path, organization, new.creator)
-            if _create(world, manifest, new.creator):
-                return True
-        else:
-            manifest["metadata"]["name"] = known.object_name
-        return _update(world, manifest)
-    except InvalidInputError as exc:
-        _log.warning("there is no Image of %s: %s", new.name, exc.message)
-        return False
-
-
-def _create(world: World, manifest: Object, creator: str) -> bool:
-    """Make an Image that nobody has made yet; False if somebody has."""
-    spec = {**manifest["spec"], "creator": creator} if creator else manifest["spec"]
-    try:
-        world.images.learn(world.cluster.apply_blind({**manifest, "spec": spec}))
-    except ConflictError:
-        return False
-    return True
-
-
-def _update(world: World, manifest: Object) -> bool:
-    """Make the facts of an Image those of *manifest*; tell whether they were not."""
-    current = world.cluster.get("Image", str(manifest["metadata"]["name"]))
-    written = _written_by_people(current)
-    if "digest" in written:
-        return False  # whoever pinned it wants this one; Present says whether it is there
-    facts = manifest["spec"]
-    if creator := (current.get("spec") or {}).get("creator"):
-        facts = {**facts, "creator": creator}  # an apply that leaves out what it owns removes it
-    spec = {key: value for key, value in facts.items() if key not in written}
-    detail = (spec.get("detail") or {}).items()
-    spec["detail"] = {key: value for key, value in detail if f"detail.{key}" not in written}
-    wanted = {**manifest, "spec": {**spec, "name": facts["name"]}}
-    world.images.learn(world.cluster.apply_blind(wanted, force=True))
-    return True
-
-
-def _forget(world: World, image: Picture, managers: frozenset[str]) -> None:
-    """Remove an Image whose tag is gone, if nobody but *managers* has said anything in it."""
-    with contextlib.suppress(NotFoundError):
-        current = world.cluster.get("Image", image.object_name)
-        found = {
-            entry.get("manager")
-            for entry in current["metadata"].get("managedFields") or ()
-            if "f:spec" in (entry.get("fieldsV1") or {})
-        }
-        if found and found <= managers:
-            remove(world.cluster, current)
-
-
-def _written_by_people(current: Object) -> set[str]:
-    """Return the fields of `spec`, and `detail.…`, that somebody wrote by hand."""
-    found: set[str] = set()
-    for entry in current["metadata"].get("managedFields") or ():
-        if entry.get("manager") in _FACTUAL:
-            continue
-        spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        found |= {key.removeprefix("f:") for key in spec}
-        found |= {f"detail.{key.removeprefix('f:')}" for key in spec.get("f:detail") or ()}
-    return found - {"detail", "name"}
