@@ -143,15 +143,19 @@ def default_data(env: Mapping[str, str], home: Path) -> Path:
 
 def write_private(path: Path, content: str | bytes) -> None:
     """Replace *path* atomically with *content*, readable by its owner only."""
-    data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    replace_file(path, content.encode() if isinstance(content, str) else content, PRIVATE_FILE)
+
+
+def replace_file(path: Path, data: bytes, mode: int) -> None:
+    """Replace *path*, whose folder is there, atomically with *data*; its mode will be *mode*."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(PRIVATE_FILE)
+        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

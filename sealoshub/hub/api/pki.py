@@ -14,10 +14,7 @@ import datetime as dt
 import hashlib
 import ipaddress
 import json
-import os
 import secrets
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -27,13 +24,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sealoshub.errors import InvalidInputError
+from sealoshub.hub.paths import PRIVATE_FILE, replace_file
 from sealoshub.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 TOKENS: Final = "tokens.json"
+PUBLIC_FILE: Final = 0o644
 CA_DAYS: Final = 3650
 SERVER_DAYS: Final = 365
 # The server's certificate is made anew when less than this is left; `ensure_pki` runs at start.
@@ -316,14 +316,4 @@ def _private_key(file: Path) -> ec.EllipticCurvePrivateKey:
 
 def _write(path: Path, data: bytes) -> None:
     """Replace *path* atomically; mode 0600 for keys and kubeconfigs, 0644 for certificates."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644 if path.suffix == ".crt" else 0o600)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_file(path, data, PUBLIC_FILE if path.suffix == ".crt" else PRIVATE_FILE)
