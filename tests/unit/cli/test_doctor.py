@@ -17,9 +17,9 @@ from sealoshub.cli import options, session
 from sealoshub.cli.tree import app
 from sealoshub.credentials import checkup
 from sealoshub.errors import AuthenticationError, UnavailableError
-from sealoshub.secret import Secret
 from tests.unit.authserver.pki import Authority
 from tests.unit.cli.conftest import FakeCluster
+from tests.unit.cli.logged_in import log_in
 from tests.unit.cli.small_hub import SmallHub
 
 if TYPE_CHECKING:
@@ -36,15 +36,8 @@ def small() -> Iterator[SmallHub]:
     """A hub in perfect health that Alice is logged in to."""
     with SmallHub() as server:
         server.answers["GET", "/v1/whoami"] = (200, WHOAMI)
-        log_in(server.host)
+        log_in(server.host, SECRET)
         yield server
-
-
-def log_in(host: str) -> None:
-    """Store a login."""
-    credentials.save(
-        host, "alice", Secret(SECRET), is_refresh_token=True, places=options.credential_places()
-    )
 
 
 def run(*arguments: str) -> Result:
@@ -274,7 +267,7 @@ def test_a_realm_that_the_user_vouches_for(small: SmallHub, tmp_path: Path) -> N
     files = authority.issue("server", host="localhost", hours=24 * 30).write(tmp_path, "server")
     with SmallHub(tls=files) as secure:
         secure.challenge = f'Bearer realm="{small.url}/token",service="hub"'
-        log_in(secure.host)
+        log_in(secure.host, SECRET)
         code, found = steps(secure.host, "--ca-file", str(ca))
         assert (code, found["realm"]["code"]) == (6, "REALM_REFUSED")
         assert "--trust-realm" in found["realm"]["repair"]

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from sealoshub import credentials
-from sealoshub.cli import options
 from sealoshub.cli.tree import app
-from sealoshub.secret import Secret
+from tests.unit.cli.logged_in import log_in
 from tests.unit.cli.small_hub import SmallHub
 
 if TYPE_CHECKING:
@@ -39,13 +37,7 @@ DENIED = {
 def small() -> Iterator[SmallHub]:
     """A hub that Alice is logged in to."""
     with SmallHub() as server:
-        credentials.save(
-            server.host,
-            "alice",
-            Secret("shr_secret"),
-            is_refresh_token=True,
-            places=options.credential_places(),
-        )
+        log_in(server.host)
         yield server
 
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from typer.testing import CliRunner
 
-from sealoshub import credentials
-from sealoshub.cli import options
 from sealoshub.cli.tree import app
-from sealoshub.secret import Secret
+from tests.unit.cli.logged_in import log_in
 from tests.unit.cli.small_hub import SmallHub
 
 if TYPE_CHECKING:
@@ -78,13 +76,7 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[SmallHub]:
         if request.param == "refusals":
             answers = {place: server.error(403, EVIL, EVIL) for place in answers}
         server.answers = answers
-        credentials.save(
-            server.host,
-            "alice",
-            Secret("shr_" + "s" * 43),
-            is_refresh_token=True,
-            places=options.credential_places(),
-        )
+        log_in(server.host, "shr_" + "s" * 43)
         yield server
 
 

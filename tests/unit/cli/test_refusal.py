@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sealoshub import credentials
-from sealoshub.cli import options
 from sealoshub.reference import MediaType
-from sealoshub.secret import Secret
 from tests.images import Layout, oci_layout
 from tests.unit.cli.conftest import FakeCluster, FakeHub, Program
+from tests.unit.cli.logged_in import log_in
 from tests.unit.registry.fake_registry import FakeRegistry, Knobs
 
 if TYPE_CHECKING:
@@ -33,13 +31,7 @@ def registry() -> Iterator[FakeRegistry]:
     """A registry that alice is logged in to, and the hub that it belongs to."""
     with FakeRegistry(Knobs(auth="bearer")) as fake:
         fake.knobs.refresh["shr_secret"] = "alice"
-        credentials.save(
-            fake.host,
-            "alice",
-            Secret("shr_secret"),
-            is_refresh_token=True,
-            places=options.credential_places(),
-        )
+        log_in(fake.host)
         yield fake
 
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from sealoshub import credentials
-from sealoshub.cli import options
 from sealoshub.cli.token import duration
 from sealoshub.cli.tree import app
 from sealoshub.errors import UsageError
-from sealoshub.secret import Secret
+from tests.unit.cli.logged_in import log_in
 from tests.unit.cli.small_hub import SmallHub
 
 if TYPE_CHECKING:
@@ -41,17 +39,6 @@ OTHER = {**LOGIN, "id": "1" * 32, "type": "refresh", "name": "", "scopes": None,
 def run(*arguments: str) -> Result:
     """Run one command line."""
     return CliRunner().invoke(app, arguments)
-
-
-def log_in(host: str, secret: str) -> None:
-    """Store a login, as `sealoshub login` does."""
-    credentials.save(
-        host,
-        "alice",
-        Secret(secret),
-        is_refresh_token=secret.startswith("shr_"),
-        places=options.credential_places(),
-    )
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from sealoshub import credentials
 from sealoshub.cli import options, session
 from sealoshub.cli.output import Output
 from sealoshub.cli.tree import app
 from sealoshub.credentials import ledger
-from sealoshub.secret import Secret
 from tests.images import oci_layout
+from tests.unit.cli.logged_in import log_in
 from tests.unit.cli.small_hub import SmallHub
 
 if TYPE_CHECKING:
@@ -48,13 +47,7 @@ def small() -> Iterator[SmallHub]:
     with SmallHub() as server:
         server.answers["GET", "/v1/whoami"] = (200, answer(timedelta(days=80)))
         server.answers["GET", "/v1/organizations"] = (200, {"organizations": ROLES})
-        credentials.save(
-            server.host,
-            "alice",
-            Secret("shr_secret"),
-            is_refresh_token=True,
-            places=options.credential_places(),
-        )
+        log_in(server.host)
         yield server
 
 

@@ -12,9 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from sealoshub import credentials
 from sealoshub.authserver import keys
-from sealoshub.cli import options, session
+from sealoshub.cli import session
 from sealoshub.cli.tree import app
 from sealoshub.hub import settings, users
 from sealoshub.hub.collection import Collected
@@ -22,11 +21,11 @@ from sealoshub.hub.paths import HubPaths
 from sealoshub.hub.state import HubState
 from sealoshub.registry import hubapi
 from sealoshub.registry.push_events import BlobState
-from sealoshub.secret import Secret
 from tests import docker_archives
 from tests.images import oci_layout
 from tests.tools import cli_reference
 from tests.unit.cli.conftest import FakeCluster
+from tests.unit.cli.logged_in import log_in
 from tests.unit.cli.memory_cluster import MemoryCluster
 from tests.unit.cli.small_hub import SmallHub
 from tests.unit.registry.fake_registry import FakeRegistry
@@ -102,13 +101,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
             ("GET", "/v1/logins"): (200, {"logins": [LOGIN]}),
             ("DELETE", "/v1/logins/1"): (204, None),
         }
-        credentials.save(
-            server.host,
-            "alice",
-            Secret("shr_secret"),
-            is_refresh_token=True,
-            places=options.credential_places(),
-        )
+        log_in(server.host)
         yield server
 
 
