@@ -39,7 +39,7 @@ def raw(file: Path, password: str, refresh: str) -> bytes:
 
 def send(server: RunningServer, request: bytes) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Send bytes; return status, headers and JSON of the answer."""
-    with socket.create_connection(("localhost", server.port), timeout=10) as sock:
+    with socket.create_connection(("localhost", server.port), timeout=60) as sock:
         sock.sendall(request)
         answer = sock.makefile("rb")
         status = int(answer.readline().split()[1])
@@ -134,7 +134,7 @@ def test_every_path_is_answered(token_server: RunningServer, refresh: str) -> No
 def test_all_clients_on_one_connection(token_server: RunningServer, refresh: str) -> None:
     """A proxy in front mixes them; one answer never becomes another's."""
     kept = [file for file in FILES if "Connection: close" not in file.read_text()]
-    with socket.create_connection(("localhost", token_server.port), timeout=10) as sock:
+    with socket.create_connection(("localhost", token_server.port), timeout=60) as sock:
         sock.sendall(b"".join(raw(file, TOKEN, refresh) for file in kept))  # pipelined
         answer = sock.makefile("rb")
         for file in kept:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tests.unit.authserver.fake_kubernetes import FakeKubernetes
     from tests.unit.authserver.running import RunningServer
 
-IN_TIME: Final = 10.0  # seconds, on a busy machine; that it is five is another test's
+IN_TIME: Final = 30.0  # seconds, on a busy machine; that it is five is another test's
 RIGHT: Final = {
     "nobody": (None, "repository:team/open:pull", ["pull"]),
     "alice": (("alice", TOKEN), "repository:team/app:pull,push", ["pull", "push"]),
@@ -149,7 +149,7 @@ def test_a_herd_of_a_thousand_costs_a_handful(
     scope = "repository:team/open:pull" if login is None else "repository:team/app:pull"
     head = "".join(f"{name}: {value}\r\n" for name, value in basic(login).items())
     request = f"GET /token?service=hub&scope={scope} HTTP/1.1\r\nhost: localhost\r\n{head}\r\n"
-    asked = len(fake.asked)
+    asked, began = len(fake.asked), time.monotonic()
     found: list[Counter[bytes]] = []
     nodes = [
         threading.Thread(
@@ -163,7 +163,9 @@ def test_a_herd_of_a_thousand_costs_a_handful(
         node.join()
     assert sum(found, Counter()) == {b"200": 1000}
     mine = [path for _, path in fake.asked[asked:] if "watch" not in path]
-    assert len(mine) <= (0 if credential == "nobody" else 4), mine
+    # On a machine that is so busy that what is known ends meanwhile it is asked for again.
+    times = 1 + (time.monotonic() - began) // kubernetes.NEGATIVE_SECONDS
+    assert len(mine) <= (0 if credential == "nobody" else 4 * times), mine
 
 
 class Crowd:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def serial(server: RunningServer, context: ssl.SSLContext) -> int:
     """Return the serial number of the certificate that the server shows."""
     with (
-        socket.create_connection(("localhost", server.port), timeout=10) as plain,
+        socket.create_connection(("localhost", server.port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secured,
     ):
         shown = secured.getpeercert(binary_form=True)
@@ -44,7 +44,7 @@ def test_a_new_certificate_is_shown_without_a_restart(
     server = serve(wait=False, tls={"certificate": "tls.crt", "key": "tls.key"})
     context = ssl.create_default_context(cafile=ca)
     assert serial(server, context) == first.certificate.serial_number
-    kept = http.client.HTTPSConnection("localhost", server.port, timeout=10, context=context)
+    kept = http.client.HTTPSConnection("localhost", server.port, timeout=60, context=context)
     kept.request("GET", "/healthz")
     assert kept.getresponse().read() == b"ok"
 
