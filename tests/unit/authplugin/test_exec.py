@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CONTEXT: Final = PluginContext(("hub",), "imagehub-system")
 PROGRAM: Final = Path(__file__).with_name("answerer.py")
-SECONDS: Final = 20.0
+SECONDS: Final = 60.0
 PULL: Final = Scope("repository", "team/app", frozenset({"pull", "push"}))
 
 
@@ -55,10 +55,11 @@ def noted(folder: Path, name: str) -> list[str]:
 
 @asynccontextmanager
 async def running(folder: Path, **changes: object) -> AsyncIterator[Exec]:
-    """Run a plugin."""
+    """Run a plugin, and wait for its program: a question has four seconds, the start included."""
     plugin = create(config(folder, **changes), CONTEXT)
     await plugin.start()
     try:
+        await until(lambda: starts(folder) > 0)
         yield plugin
     finally:
         await plugin.stop()
@@ -152,7 +153,6 @@ def test_a_program_that_fails_is_unavailable_and_comes_back(tmp_path: Path, habi
     async def main() -> None:
         seconds = 1.0 if habit == "silent" else 4.0
         async with running(tmp_path, timeout_seconds=seconds) as plugin:
-            await until(lambda: starts(tmp_path) == 1)
             with pytest.raises(Unavailable) as caught:
                 await plugin.authenticate(sent(habit, "a password that is nobody's business"))
             assert "business" not in str(caught.value)
@@ -286,6 +286,7 @@ def test_it_is_an_entry_point(tmp_path: Path) -> None:
     async def main() -> None:
         chain = load([("exec", config(tmp_path))], CONTEXT)
         await chain.start()
+        await until(lambda: starts(tmp_path) > 0)
         assert (await chain.authenticate(sent("alice"))).name == "alice"
         await chain.stop()
 

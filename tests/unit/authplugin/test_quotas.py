@@ -89,7 +89,7 @@ def test_a_quota_that_is_raised_lets_pushes_through_at_once(
                 return "push" in (await grant(plugin, ALICE)).actions
 
             async def becomes(*, expected: bool) -> None:
-                for _ in range(500):
+                for _ in range(6000):
                     if await pushes() is expected:
                         return
                     await asyncio.sleep(0.01)
