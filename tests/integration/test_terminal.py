@@ -223,9 +223,9 @@ def test_ctrl_c_during_a_push_ends_it_quietly(hub: Hub, unique: str, tmp_path: P
     alice = hub.user(f"alice-{unique}")
     organization(alice, unique)
     alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
-    image = oci_layout(tmp_path / "image", layers=4, layer_bytes=16 << 20)  # takes a while
+    image = oci_layout(tmp_path / "image", layers=4, layer_bytes=16 << 20)  # takes 8 s
     reference = f"{hub.host}/{unique}/app:v1"
-    with terminal(alice, "push", image.path, reference) as screen:
+    with terminal(alice, "push", image.path, reference, "--limit-rate", "8M") as screen:
         screen.read_until("\x1b[?25l")
         screen.type("\x03")
         assert screen.finish() == INTERRUPTED, screen.shown
@@ -241,7 +241,7 @@ def test_a_terminal_is_given_back_after_a_signal(hub: Hub, unique: str, tmp_path
     alice = hub.user(f"alice-{unique}")
     organization(alice, unique)
     alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
-    image = oci_layout(tmp_path / "image", layers=4, layer_bytes=16 << 20)  # takes a while
+    image = oci_layout(tmp_path / "image", layers=4, layer_bytes=16 << 20)  # takes 8 s
     words = ("push", image.path, f"{hub.host}/{unique}/app:v1", "--limit-rate", "8M")
     with terminal(alice, *words) as screen:
         screen.read_until("\x1b[?25l")
