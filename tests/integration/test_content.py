@@ -68,8 +68,11 @@ def test_pushes_of_every_client_are_seen(hub: Hub, unique: str, tmp_path: Path) 
     assert pushed["digest"] == layout.digest
     assert pushed["detail"]["arch"]
     shows_them(alice, unique, layout)
-    organization_status = hub.get(alice, "organizations", unique)["status"]
-    assert organization_status["repoCount"] >= len(NAMES)
+    wait_until(
+        lambda: hub.get(alice, "organizations", unique)["status"]["repoCount"] == len(names),
+        "the Organization to count them",
+        SECONDS,
+    )
 
     deleted = f"{hub.host}/{unique}/crane@{layout.digest}"
     alice.run("crane", "delete", deleted, expect=ACCEPTED)

@@ -123,6 +123,12 @@ def test_a_tag_that_never_moves(hub: Hub, unique: str, tmp_path: Path) -> None:
         SECONDS,
     )
     patch(alice, "repo", name, {"immutableTags": ["v*"]})
+    # Else the look that the new rule causes may find the tag moved, and not know yet by whom.
+    wait_until(
+        lambda: condition(hub, alice, "repositories", name, "TagsImmutable") != {},
+        "the rule to be noticed",
+        SECONDS,
+    )
     refused = alice.run("sealoshub", "push", two.path, f"{place}:v1", "--cr-option", "no")
     assert refused.returncode == DENIED
     assert "never names another image" in refused.stderr

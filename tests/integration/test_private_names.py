@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -41,6 +41,12 @@ def private_hub(hub: Hub) -> Iterator[Hub]:
             wait_until(lambda: may_list(somebody), "names that are for everybody")
 
 
+def status(hub: Hub, resource: str, name: str) -> dict[str, Any]:
+    """Return what the controller says of an object."""
+    found: dict[str, Any] = hub.get(hub.admin, resource, name).get("status") or {}
+    return found
+
+
 def may_list(who: Person) -> bool:
     """Tell whether *who* may list organisations."""
     return who.run("kubectl", "get", "organizations").returncode == 0
@@ -52,7 +58,7 @@ def test_members_go_on_working_and_others_see_nothing(
     """Whoever may write something reads it by its name; lists are for administrators alone."""
     hub = private_hub
     alice, carol, bob = (hub.user(f"{name}-{unique}") for name in ("alice", "carol", "bob"))
-    alice.run("sealoshub", "org", "create", unique, "--wait", "30s", expect=ACCEPTED)
+    alice.run("sealoshub", "org", "create", unique, "--wait", "90s", expect=ACCEPTED)
     share = ("org", "share", unique, "--user", carol.name, "--role", "developer")
     assert data(alice, *share)["outcome"] == "added"
     members = data(alice, "org", "members", unique)["members"]
@@ -69,6 +75,9 @@ def test_members_go_on_working_and_others_see_nothing(
         ["unchanged"],
     ]
     hub.wait_for(hub.admin, "repositories.imagehub.sealos.io", f"{unique}.app")
+    # From the status of these two whoever may not list knows what there is.
+    eventually(lambda: status(hub, "organizations", unique).get("repoCount") == 1, "counted")
+    eventually(lambda: status(hub, "repositories", f"{unique}.app").get("tagCount") == 1, "listed")
     eventually(
         lambda: carol.run("sealoshub", "push", image.path, reference).returncode == ACCEPTED,
         "allowed to push",
@@ -79,7 +88,7 @@ def test_members_go_on_working_and_others_see_nothing(
         "metadata": {"name": f"{unique}.app.v1"},
         "spec": {"name": f"{path}:v1", "detail": {"description": "in my own words"}},
     }
-    apply = ("sealoshub", "apply", "-", "--force-conflicts", "--wait", "30s")
+    apply = ("sealoshub", "apply", "-", "--force-conflicts", "--wait", "90s")
     for outcome in ("configured", "unchanged"):
         done = alice.run(*apply, stdin=yaml.safe_dump(written), expect=ACCEPTED)
         assert done.stdout.endswith(f" {outcome}\n")
@@ -107,7 +116,7 @@ def test_members_go_on_working_and_others_see_nothing(
     alice.run("sealoshub", "repo", "private", path, expect=ACCEPTED)
     done = alice.run("sealoshub", "repo", "delete", f"{hub.host}/{path}", "--content")
     assert done.stdout.startswith(f"repository {path} deleted, with 1 image,"), done
-    end = ("org", "delete", unique, "--with-repositories", "--wait", "30s")
+    end = ("org", "delete", unique, "--with-repositories", "--wait", "90s")
     alice.run("sealoshub", *end, expect=ACCEPTED)
 
 
