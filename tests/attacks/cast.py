@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sealoshub.imagehub.names import API_VERSION
+from sealoshub.imagehub.names import API_VERSION, GROUP
 from sealoshub.kube.cluster import Cluster
 from tests.integration.servers.process import wait_until
 from tests.integration.test_way_through import token_of
@@ -99,7 +99,31 @@ class Cast:
     def make_organization(self, owner: Actor, name: str, **spec: Any) -> None:  # noqa: ANN401  # fields of a resource
         """Let *owner* make an organisation, and wait until its rights are there."""
         owner.cluster.create(organization(name, creator=owner.name, **spec))
+        self.wait_ready(name)
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until an organisation is made, and the API server grants what its bindings say."""
         wait_until(lambda: self.is_ready(name), f"organisation {name}", READY_SECONDS)
+        namespace = f"hub-{name}"
+        subjects = [
+            str(subject["name"])
+            if subject["kind"] == "User"
+            else f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+            for binding in self.admin.list("RoleBinding", namespace)
+            for subject in binding["subjects"]
+        ]
+        asked = {"namespace": namespace, "verb": "pull", "group": GROUP, "resource": "repositories"}
+        for user in subjects:
+            review = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SubjectAccessReview",
+                "spec": {"user": user, "resourceAttributes": asked},
+            }
+            wait_until(
+                lambda q=review: self.admin.review(q)["status"]["allowed"],  # type: ignore[misc]  # a default binds the loop's value
+                f"the rights of {user}",
+                READY_SECONDS,
+            )
 
     def is_ready(self, name: str) -> bool:
         """Tell whether the controller has seen the newest version of an organisation."""

@@ -74,7 +74,7 @@ def test_row_30_notifications_that_are_not_true(
     name = f"noted-{os.urandom(3).hex()}"
     pusher = hub.robot(name)
     cast.admin.create(organization(name, creator=pusher.name))
-    wait_until(lambda: cast.is_ready(name), name, SECONDS)
+    cast.wait_ready(name)
     image, reference = oci_layout(tmp_path / "image"), f"{name}/app"
     pusher.run("sealoshub", "login", hub.host, "--kubeconfig", expect=0)
     pusher.run("sealoshub", "push", image.path, f"{hub.host}/{reference}:v1", "--cr-option", "no",

@@ -71,7 +71,7 @@ def test_row_18_members_of_the_same_name(stranger: Client, cast: Cast) -> None:
     cast.admin.create(organization(of_robot, creator=cast.alice.name, manager=[name]))
     cast.admin.create(organization(of_user, creator=cast.alice.name, members=[member]))
     for organisation in (of_robot, of_user):
-        wait_until(lambda at=organisation: cast.is_ready(at), organisation, SECONDS)  # type: ignore[misc]  # a default binds the loop's value
+        cast.wait_ready(organisation)
     assert granted(stranger, robot, f"{of_robot}/app") == ["delete", "pull", "push"]
     assert granted(stranger, user, f"{of_robot}/app") == []
     assert granted(stranger, robot, f"{of_user}/app") == []
