@@ -123,6 +123,12 @@ class FakeApi(Fake[ThreadingHTTPServer]):
         self.answers += answers
 
 
+def status(code: int, reason: str = "", message: str = "no", **more: Any) -> Answer:  # noqa: ANN401  # JSON
+    """Return an error answer."""
+    body = {"kind": "Status", "code": code, "reason": reason, "message": message, **more}
+    return Answer(code, body)
+
+
 def credential(url: str, **changes: Any) -> ClusterCredential:  # noqa: ANN401  # fields of the class
     """Return a credential for *url* with the token `t0`."""
     values: dict[str, Any] = {
