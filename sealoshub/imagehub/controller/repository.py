@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.errors import InvalidInputError
 from sealoshub.imagehub import names, subjects
@@ -11,6 +11,7 @@ from sealoshub.imagehub.controller import kinds, tagrules
 from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
 from sealoshub.imagehub.controller.world import make_true, write_status
 from sealoshub.kube import ConflictError
+from sealoshub.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from sealoshub.imagehub.controller.world import World
     from sealoshub.imagehub.subjects import Roster
     from sealoshub.kube import Object
+
+# What clients keep beside an image, named after its digest: the list of what refers to it (OCI
+# distribution 1.1), and what cosign attaches.
+_BESIDE: Final = pattern(r"sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?")
 
 
 def desired_repository(path: str, organization: Object, creator: str) -> Object:
@@ -87,6 +92,15 @@ def desired_tags(images: Iterable[Picture], held: Held | None = None) -> list[di
     return [{**_entry(image), "digest": held.tags[image.tag]} for image in ordered]
 
 
+def latest(tags: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the newest of *tags* that is an image's own, and no signature's; None without one.
+
+    Args:
+        tags: The newest first.
+    """
+    return next((tag for tag in tags if _BESIDE.fullmatch(tag["name"]) is None), None)
+
+
 def reconcile(world: World, path: str) -> None:
     """Make the repository *path* (`org/repo`) true.
 
@@ -125,7 +139,7 @@ def _write(
         wanted |= {
             "tags": tags[:MAX_LISTED],
             "tagCount": len(tags),
-            "latestTag": tags[0] if tags else None,
+            "latestTag": latest(tags),
         }
     conditions = [
         condition("Ready", good=True, reason="GrantsInPlace"),

@@ -142,6 +142,17 @@ def test_tags_are_listed_the_newest_first_and_once() -> None:
         ]
 
 
+def test_the_latest_tag_is_no_signature() -> None:
+    """Nor a list of referrers, however new; what only looks like one is a tag of somebody's own."""
+    digits = "0123456789abcdef" * 4
+    beside = [{"name": f"sha256-{digits}{end}"} for end in ("", ".sig", ".att", ".sbom")]
+    assert repository.latest([]) is None
+    assert repository.latest(beside) is None
+    assert repository.latest([*beside, {"name": "v2"}, {"name": "v1"}]) == {"name": "v2"}
+    for name in (f"sha256-{digits}.txt", f"sha256-{digits[1:]}", f"x-sha256-{digits}", "sha256"):
+        assert repository.latest([*beside, {"name": name}]) == {"name": name}
+
+
 def test_labels_follow_the_name_and_the_keywords() -> None:
     """What is right is left alone, and the label of a lost keyword goes."""
     found = picture(
