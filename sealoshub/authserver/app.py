@@ -36,7 +36,14 @@ from sealoshub.authserver.request import (
 from sealoshub.errors import SealosHubError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+    from collections.abc import (
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterable,
+        MutableMapping,
+        Sequence,
+    )
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -106,39 +113,61 @@ class App:
         await send(start)
         await send({"type": "http.response.body", "body": answer.body})
 
-    def recall(self, data: bytes, peer: str) -> tuple[reply.Reply, bool] | None:
-        """Answer a token request if nobody has to be asked for it; else None.
+    def recall(
+        self, data: bytes, peer: str
+    ) -> tuple[reply.Reply | Coroutine[Any, Any, reply.Reply], bool] | None:
+        """Answer a token request of the form that clients send; None for any other.
 
         Args:
             data: What came, perhaps a whole request.
             peer: Address of the other end of the connection.
 
         Returns:
-            The answer, and whether the client wants the connection closed.
+            The answer, or what finds it if somebody has to be asked; and whether the client wants
+            the connection closed.
         """
         began = time.perf_counter()
         try:
             key = self._keys.of_bytes(data)
             seen = self._seen.get(key)
-            if seen is None or seen.revision != self._exchange.revision:
-                seen = self._look(data, peer)
-                if seen is None:
-                    return None
-                self._seen.put(key, seen, SEEN_SECONDS)
-            caller = Caller(self._address(peer, seen.forwarded), seen.client, seen.post)
-            answer = self._exchange.recall(seen.question, seen.proved, caller)
+            if seen is not None and seen.revision == self._exchange.revision:
+                caller = Caller(self._address(peer, seen.forwarded), seen.client, seen.post)
+                answer = self._exchange.recall(seen.question, seen.proved, caller)
+                if answer is not None:
+                    self._count(answer.status, time.perf_counter() - began)
+                    return answer, seen.close
+            plain = self._look(data)
+            if plain is None:
+                return None
+            caller = Caller(self._address(peer, plain.forwarded), plain.client, plain.post)
+            revision = self._exchange.revision
+            proved = self._exchange.recall_proof(plain.question, plain.login, caller)
+            if proved is not None:
+                self._seen.put(key, plain.proved(proved, revision), SEEN_SECONDS)
+                answer = self._exchange.recall(plain.question, proved, caller)
+                if answer is not None:
+                    self._count(answer.status, time.perf_counter() - began)
+                    return answer, plain.close
         except SealosHubError:
             return None  # said by the long way
         except Exception as exc:  # noqa: BLE001  # the boundary, as below
             log_defect(exc)
             return None
-        if answer is None:
-            return None
-        self._count(answer.status, time.perf_counter() - began)
-        return answer, seen.close
+        return self._decide(plain, proved, caller, began), plain.close
 
-    def _look(self, data: bytes, peer: str) -> _Seen | None:
-        """Read a request, and find out who it is if that is known.
+    async def _decide(
+        self, plain: _Plain, proved: Proved | None, caller: Caller, began: float
+    ) -> reply.Reply:
+        """Ask whoever has to be asked, and answer."""
+        try:
+            answer = await self._exchange.token(plain.question, plain.login, caller, proved)
+        except Exception as exc:  # noqa: BLE001  # the boundary: every failure is an answer
+            answer = self._refusal(exc, plain.login, caller)
+        self._count(answer.status, time.perf_counter() - began)
+        return answer
+
+    def _look(self, data: bytes) -> _Plain | None:
+        """Read a request.
 
         Raises:
             SealosHubError: It is refused.
@@ -165,12 +194,7 @@ class App:
             agree(question, login)
         client = question.client or headers.agent[:256]
         post = request.body is not None
-        revision = self._exchange.revision
-        caller = Caller(self._address(peer, headers.forwarded), client, post)
-        proved = self._exchange.recall_proof(question, login, caller)
-        if proved is None:
-            return None
-        return _Seen(question, proved, client, headers.forwarded, post, request.close, revision)
+        return _Plain(question, login, client, headers.forwarded, post, request.close)
 
     def _address(self, peer: str, forwarded: str) -> str:
         if self._proxies and forwarded:
@@ -190,14 +214,19 @@ class App:
             return await self._exchange.token(question, login, caller)
         except ClientGoneError:
             return None
-        except MustWaitError as exc:
+        except Exception as exc:  # noqa: BLE001  # the boundary: every failure is an answer
+            return self._refusal(exc, login, caller)
+
+    def _refusal(self, exc: Exception, login: Login | None, caller: Caller) -> reply.Reply:
+        """Return the answer to a request that failed, and write its line."""
+        if isinstance(exc, MustWaitError):
             answer, why = reply.limited(exc.seconds, exc.why), exc.message
-        except (TimeoutError, UnavailableError) as exc:
+        elif isinstance(exc, TimeoutError | UnavailableError):
             unavailable = as_unavailable(exc)
             answer, why = reply.failure(unavailable, self._realm), unavailable.message
-        except SealosHubError as exc:
+        elif isinstance(exc, SealosHubError):
             answer, why = reply.failure(exc, self._realm), exc.message
-        except Exception as exc:  # noqa: BLE001  # the boundary: a defect is a 500 and a log line
+        else:  # a defect is a 500 and a log line
             log_defect(exc)
             answer, why = reply.internal(), "defect"
         self._exchange.record_failure(answer, login, caller, why)
@@ -245,6 +274,33 @@ class App:
         peer = scope.get("client")
         address = self._address(peer[0] if peer else "", headers.forwarded)
         return Caller(address, headers.agent[:256], scope["method"] == "POST")
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A request of the usual form, read.
+
+    Args:
+        question: What it asks.
+        login: The credential; None for anonymous.
+        client: What the client calls itself.
+        forwarded: `X-Forwarded-For`.
+        post: Whether it is a POST.
+        close: Whether the client wants the connection closed.
+    """
+
+    question: Question
+    login: Login | None
+    client: str
+    forwarded: str
+    post: bool
+    close: bool
+
+    def proved(self, proved: Proved, revision: int) -> _Seen:
+        """Return what is kept of it when it is known who sent it."""
+        return _Seen(
+            self.question, proved, self.client, self.forwarded, self.post, self.close, revision
+        )
 
 
 @dataclass(frozen=True, slots=True)

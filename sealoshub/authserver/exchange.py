@@ -114,13 +114,20 @@ class Exchange:
         self._now = now
         self._keys = SecretKeys()
 
-    async def token(self, question: Question, login: Login | None, caller: Caller) -> reply.Reply:
+    async def token(
+        self,
+        question: Question,
+        login: Login | None,
+        caller: Caller,
+        proved: Proved | None = None,
+    ) -> reply.Reply:
         """Answer a token request that was parsed.
 
         Args:
             question: What is asked for.
             login: The credential; None for anonymous.
             caller: Who asks.
+            proved: What :meth:`recall_proof` returned for it, if that was asked.
 
         Raises:
             RequestRefusedError: The service is none of ours.
@@ -135,7 +142,8 @@ class Exchange:
                 hint="The `service` of the registry and of the token server must be the same.",
             )
         async with asyncio.timeout(ANSWER_SECONDS):
-            proved = await self.prove(login, question.service, caller)
+            if proved is None:
+                proved = await self.prove(login, question.service, caller)
             if len(question.scopes) == 1:
                 grants = [await self.grant(proved, question.scopes[0])]
             else:

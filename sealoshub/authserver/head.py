@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ _LENGTH: Final = re.compile(rb"[1-9][0-9]{0,5}")
 _CHUNK: Final = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,4})\r\n")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 MAX_CHUNKS: Final = 16  # clients write a form at once; many small ones are no form
+_STATUS_LINES: Final = {
+    int(status): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
 # What trailers, another protocol or a wait would begin with.
 _OTHER: Final = frozenset({b"expect", b"te", b"trailer", b"upgrade"})
 
@@ -118,10 +122,13 @@ def _unchunked(rest: bytes) -> bytes | None:
     return content if rest[at:] == _LAST_CHUNK else None
 
 
-def ok(body: bytes, headers: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:
-    """Return a whole answer of status 200.
+def answer(
+    status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]], *, close: bool
+) -> bytes:
+    """Return a whole answer.
 
     Args:
+        status: Of HTTP.
         body: Its body.
         headers: Its headers, `content-length` among them.
         close: Whether the connection ends with it.
@@ -129,4 +136,4 @@ def ok(body: bytes, headers: Iterable[tuple[bytes, bytes]], *, close: bool) -> b
     lines = [b"%s: %s\r\n" % header for header in headers]
     if close:
         lines.append(b"connection: close\r\n")
-    return b"HTTP/1.1 200 OK\r\n%s\r\n%s" % (b"".join(lines), body)
+    return b"%s%s\r\n%s" % (_STATUS_LINES[status], b"".join(lines), body)

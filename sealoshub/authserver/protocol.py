@@ -1,24 +1,24 @@
 """uvicorn's HTTP protocol with the limits that it lacks, a quiet end, and a shortcut.
 
-What everybody asks again and again (a pull of something public, a login that was checked seconds
-ago) is answered right here; everything else goes through the framework.
+A token request of the form that every client sends is answered right here, at once if everything
+is known (a pull of something public, a login that was checked seconds ago); everything else goes
+through the framework.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sealoshub.authserver import head
+from sealoshub.authserver.reply import Reply
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
-
-    from sealoshub.authserver.reply import Reply
+    from collections.abc import Callable, Coroutine
 
 MAX_HEAD: Final = 192 * 1024  # bytes: 64 KiB of header values, one of them a kubeconfig in base64
 HEAD_SECONDS: Final = 10.0  # from the connection, or the first byte of a request, to its body
@@ -29,12 +29,14 @@ LINGER_SECONDS: Final = 0.3  # at the end: a request may be on its way on a conn
 class ServingConfig(uvicorn.Config):
     """uvicorn's configuration and what is ours.
 
-    `draining` is whether the server is about to end; `recall` answers what needs no question, and
-    says whether the client wants the connection closed.
+    `draining` is whether the server is about to end; `recall` answers a whole plain request, or
+    returns what finds the answer, and says whether the client wants the connection closed.
     """
 
     draining = False
-    recall: Callable[[bytes, str], tuple[Reply, bool] | None] | None = None
+    recall: (
+        Callable[[bytes, str], tuple[Reply | Coroutine[Any, Any, Reply], bool] | None] | None
+    ) = None
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -49,6 +51,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = True
     _timer: asyncio.TimerHandle | None = None
     _answered_at = float("-inf")
+    _deciding: asyncio.Task[Reply] | None = None  # what finds the answer to the request under way
+    _ends = False  # with the answer that is being found
+    _early: bytes = b""  # came before that
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first request."""
@@ -62,6 +67,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer at once what can be; else count the bytes of the head."""
+        if self._deciding is not None:
+            self._early += data
+            self.flow.pause_reading()
+            return
         if self._in_head:
             if not self._head_bytes and self._answered(data):
                 return
@@ -74,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def _answered(self, data: bytes) -> bool:
-        """Answer *data* if it is a whole request whose answer is known; else do nothing.
+        """Answer *data* if it is a whole plain request; else do nothing.
 
         Half of the time of a request would go into tasks and messages between layers.
         """
@@ -84,25 +93,48 @@ class BoundedProtocol(HttpToolsProtocol):
         found = recall(data, self.client[0] if self.client else "")
         if found is None:
             return False
-        answer, close = found
-        close = close or self.config.draining
-        headers = [*self.server_state.default_headers, *answer.all_headers]
-        self.transport.write(head.ok(answer.body, headers, close=close))
+        answer, self._ends = found
         self._stop_timer()
+        if isinstance(answer, Reply):
+            self._answer(answer)
+        else:
+            self._deciding = task = self.loop.create_task(answer)
+            self.tasks.add(task)  # type: ignore[arg-type]  # whatever it returns
+            task.add_done_callback(self._decided)
+        return True
+
+    def _decided(self, task: asyncio.Task[Reply]) -> None:
+        """Send the answer that was found, and read on."""
+        self.tasks.discard(task)
+        self._deciding = None
+        if task.cancelled():  # the server ends and waits no longer
+            self.transport.close()
+        if self.transport.is_closing():
+            return
+        self._answer(task.result())
+        early, self._early = self._early, b""
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if early:
+                self.data_received(early)
+
+    def _answer(self, answer: Reply) -> None:
+        close = self._ends or self.config.draining
+        headers = [*self.server_state.default_headers, *answer.all_headers]
+        self.transport.write(head.answer(answer.status, answer.body, headers, close=close))
         if close:
             self.transport.close()
-            return True
+            return
         # One timer for many requests: it looks when the last one was.
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._expect_more(self.timeout_keep_alive)
-        return True
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection if nothing came for long enough."""
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._expect_more(left)
+        if left > 0 or self._deciding is not None:
+            self._expect_more(max(left, 1.0))
         else:
             super().timeout_keep_alive_handler()
 
@@ -129,7 +161,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def end_with_answer(self) -> None:
         """Close after the request under way, if there is one; its answer says so."""
-        if not self._idle():
+        if self._deciding is not None:
+            self._ends = True
+        elif not self._idle():
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
@@ -143,6 +177,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _idle(self) -> bool:
+        if self._deciding is not None:
+            return False
         return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # uvicorn begins with None
 
     def _too_large(self) -> None:

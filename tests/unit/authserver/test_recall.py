@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+import socket
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import pytest
 
 from sealoshub.authserver.app import App
+from sealoshub.authserver.exchange import Exchange
 from sealoshub.authserver.logins import Logins
 from tests.unit.authserver.program import wait_for
 from tests.unit.authserver.running import ALICE, BOB_TOKEN, SCOPE, TOKEN, basic
@@ -30,25 +34,127 @@ def told(answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_second_answer_is_the_first(token_server: RunningServer) -> None:
-    """For every request of every client, with its own headers; the second costs no question."""
+def test_all_ways_give_the_same_answer(token_server: RunningServer) -> None:
+    """For every request of every client: by the framework, by ourselves, and without a question."""
     refresh = token_server.get(login=("alice", TOKEN), offline_token="true").json["refresh_token"]
     files = [file for file in FILES if file.stem != "docker-login"]
     requests = [raw(file, password, refresh) for file in files for password in (TOKEN, refresh)]
-    long_way = [send(token_server, request) for request in requests]
+
+    async def fail(*_: object) -> NoReturn:
+        raise AssertionError("the long way")
+
     with pytest.MonkeyPatch.context() as patch:
-
-        async def fail(*_: object) -> NoReturn:
-            raise AssertionError("asked")
-
+        patch.setattr(App, "recall", lambda *_: None)
+        by_framework = [send(token_server, request) for request in requests]
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(App, "_token", fail)
-        short_way = [send(token_server, request) for request in requests]
+        patch.setattr(Exchange, "recall", lambda *_: None)
+        by_ourselves = [send(token_server, request) for request in requests]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "_token", fail)
+        patch.setattr(App, "_decide", fail)
+        at_once = [send(token_server, request) for request in requests]
     assert len(requests) > 50
-    for (_, _, before), (status, headers, after) in zip(long_way, short_way, strict=True):
-        assert status == 200
-        assert headers["cache-control"] == "no-store"
-        assert told(after) == told(before)
-        assert claims(after["token"])["jti"] != claims(before["token"])["jti"]
+    for first, *others in zip(by_framework, by_ourselves, at_once, strict=True):
+        for status, headers, answer in others:
+            assert status == first[0] == 200
+            assert set(headers) == set(first[1])
+            assert headers["cache-control"] == "no-store"
+            assert told(answer) == told(first[2])
+            assert claims(answer["token"])["jti"] != claims(first[2]["token"])["jti"]
+
+
+@pytest.mark.parametrize(
+    ("login", "scope", "service"),
+    [
+        (("alice", "wrong"), SCOPE, "hub"),
+        (("alice", TOKEN), SCOPE, "other"),
+        (None, "x" * 3000, "hub"),
+    ],
+)
+def test_both_ways_refuse_alike(
+    token_server: RunningServer, login: tuple[str, str] | None, scope: str, service: str
+) -> None:
+    """Status, headers and words."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "recall", lambda *_: None)
+        long_way = token_server.get(scope, login=login, service=service)
+    short_way = token_server.get(scope, login=login, service=service)
+    assert long_way.status == short_way.status
+    assert long_way.body == short_way.body
+    assert set(long_way.headers) == set(short_way.headers)
+
+
+def asking(port: int, *scopes: str) -> socket.socket:
+    """Send a request for each of *scopes*, one by one and without waiting for an answer."""
+    password = base64.b64encode(f"alice:{TOKEN}".encode()).decode()
+    sock = socket.create_connection(("localhost", port), timeout=60)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for scope in scopes:
+        target = f"/token?service=hub&scope={scope}"
+        lines = f"Host: x\r\nAuthorization: Basic {password}\r\n\r\n"
+        sock.sendall(f"GET {target} HTTP/1.1\r\n{lines}".encode())
+        time.sleep(0.01)  # that they come apart; together they are the framework's
+    return sock
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether anybody takes a connection."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_what_comes_early_waits_for_its_turn(
+    token_server: RunningServer, fake: FakeKubernetes
+) -> None:
+    """Several requests behind each other on one connection are answered in order."""
+    fake.allow(ALICE, "team/b", "pull")
+    fake.stalled = True
+    names = ["app", "b", "open", "app", "b"]
+    sock = asking(token_server.port, *(f"repository:team/{name}:pull" for name in names))
+    wait_for(lambda: len(fake.asked) > 0, "the first question", 60)
+    fake.stalled = False
+    with sock, sock.makefile("rb") as file:
+        found = [json.loads(_body(file))["scope"] for _ in names]
+    assert found == [f"repository:team/{name}:pull" for name in names]
+
+
+def test_the_end_of_the_server_waits_for_an_answer(
+    token_server: RunningServer, fake: FakeKubernetes
+) -> None:
+    """It comes, and says that the connection ends with it."""
+    before = len(fake.asked)
+    fake.stalled = True
+    sock = asking(token_server.port, SCOPE)
+    wait_for(lambda: len(fake.asked) > before, "the question", 60)
+    token_server.loop.call_soon_threadsafe(token_server.server.stop)
+    wait_for(lambda: not is_listening(token_server.port), "the end to begin", 60)
+    fake.stalled = False
+    with sock, sock.makefile("rb") as file:
+        assert file.readline().split()[1] == b"200"
+        assert b"connection: close" in file.read().lower()
+    token_server.stop()
+
+
+def test_who_goes_away_leaves_nothing(token_server: RunningServer, fake: FakeKubernetes) -> None:
+    """A client that hangs up before its answer is no defect; others are served on."""
+    before = len(fake.asked)
+    fake.stalled = True
+    sock = asking(token_server.port, SCOPE)
+    wait_for(lambda: len(fake.asked) > before, "the question", 60)
+    sock.close()
+    fake.stalled = False
+    assert token_server.get(SCOPE, login=("alice", TOKEN)).status == 200
+    token_server.stop()
+
+
+def _body(file: BinaryIO) -> bytes:
+    """Read an answer of status 200 and return its body."""
+    assert file.readline().split()[1] == b"200"
+    length = 0
+    while header := file.readline().strip().lower():
+        length = int(header[15:]) if header.startswith(b"content-length:") else length
+    return file.read(length)
 
 
 def test_what_is_not_known_is_asked(token_server: RunningServer, fake: FakeKubernetes) -> None:
