@@ -89,15 +89,22 @@ class Cache(Generic[_V]):
             question: Returns the answer and for how many seconds it is true.
         """
         known = self.get(key)
-        if known is not None:
-            return known
+        return known if known is not None else await asyncio.shield(self.asking(key, question))
+
+    def asking(
+        self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]
+    ) -> asyncio.Task[_V]:
+        """Return the task that finds an answer which is not known, for several at once.
+
+        It belongs to everybody who asks the same: wait for it behind :func:`asyncio.shield`.
+        """
         task = self._asking.get(key)
         if task is None:
             # A task of its own: the first caller may go away while the others still wait.
             task = asyncio.get_running_loop().create_task(self._answer(key, question))
             self._asking[key] = task
             task.add_done_callback(lambda done: self._asked(key, done))
-        return await asyncio.shield(task)
+        return task
 
     async def _answer(
         self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]
