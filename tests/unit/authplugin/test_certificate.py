@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 
 from sealoshub.authplugin import CredentialsRejected
@@ -127,11 +128,10 @@ def test_an_rsa_key_whose_numbers_do_not_fit_is_refused(rsa_pair: Pair) -> None:
 def test_reading_a_pair_is_cheap(rsa_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """An RSA key costs no primality proof (30 ms), so that a flood cannot buy CPU with it."""
     skipped = []
-    real = certificates.load_pem_private_key
 
     def load(*arguments: Any, **options: Any) -> object:  # noqa: ANN401  # handed on
         skipped.append(options.get("unsafe_skip_rsa_key_validation"))
-        return real(*arguments, **options)
+        return load_pem_private_key(*arguments, **options)
 
     monkeypatch.setattr(certificates, "load_pem_private_key", load)
     certificates.read(sent(rsa_pair), now())
