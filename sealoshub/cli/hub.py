@@ -278,7 +278,10 @@ def controller(
     sweep_rate: Annotated[
         float,
         typer.Option(
-            metavar="N", min=0, help="Requests a second to a registry that is swept. 0: no limit."
+            metavar="N",
+            min=0,
+            envvar="SEALOSHUB_SWEEP_RATE",
+            help="Requests a second to a registry that is swept. 0: no limit.",
         ),
     ] = 50.0,
 ) -> None:
