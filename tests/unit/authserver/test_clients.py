@@ -79,7 +79,7 @@ def wanted(name: str) -> dict[str, list[str]]:
         return {}
     if credential.startswith("anonymous"):
         return {OPEN: ["pull"]} if client == "containerd" else {APP: []}
-    if what == "mount" or name == "containerd-push-password":
+    if what == "mount":
         return {APP: ["pull", "push"], OPEN: ["pull"]}
     return {APP: ["pull", "push"] if what == "push" else ["pull"]}
 
