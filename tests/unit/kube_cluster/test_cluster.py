@@ -194,14 +194,14 @@ def test_causes_are_listed(fake: FakeApi, cluster: Cluster) -> None:
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
     """The message names it and the reason, once."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://localhost:{free.getsockname()[1]}"
-    with (
-        Cluster.open(credential(url)) as cluster,
-        pytest.raises(UnavailableError, match="Connection refused") as caught,
-    ):
-        cluster.whoami()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # nor can anybody else while it is ours
+        url = f"http://localhost:{nobody.getsockname()[1]}"
+        with (
+            Cluster.open(credential(url)) as cluster,
+            pytest.raises(UnavailableError, match="Connection refused") as caught,
+        ):
+            cluster.whoami()
     assert caught.value.message.count(url) == 1
 
 

@@ -186,7 +186,7 @@ def test_no_threads_are_left(tmp_path: Path) -> None:
     assert [spool.file.closed for spool in shop._spools] == [True]
     for thread in threading.enumerate():
         if thread.name.startswith("compress"):
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
     assert list(tmp_path.iterdir()) == []
 
