@@ -123,7 +123,7 @@ def test_a_tag_that_never_moves(hub: Hub, unique: str, tmp_path: Path) -> None:
         SECONDS,
     )
     patch(alice, "repo", name, {"immutableTags": ["v*"]})
-    # Else the look that the new rule causes may find the tag moved, and not know yet by whom.
+    # A tag that moves before the controller has heard of the rule stays moved.
     wait_until(
         lambda: condition(hub, alice, "repositories", name, "TagsImmutable") != {},
         "the rule to be noticed",
