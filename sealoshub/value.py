@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Value", "field", "replace"]
 
 _NEEDED: Final = object()
+_put: Final = object.__setattr__
 
 
 class _Made:
@@ -93,11 +94,20 @@ class Value(metaclass=_Kind):
         # For a type checker every class has an `__init__` of its own.
         def __init__(self, *given: object, **named: object) -> None:
             names = self.__match_args__
-            put = object.__setattr__
+            if named or len(given) != len(names):
+                given = self._completed(given, named)
+            # To say `strict` takes as long as all the rest.
+            for name, content in zip(names, given):  # noqa: B905  # as many, see above
+                _put(self, name, content)
+
+        def _completed(
+            self, given: tuple[object, ...], named: dict[str, object]
+        ) -> tuple[object, ...]:
+            """Return the contents of all fields."""
+            names = self.__match_args__
             if len(given) > len(names):
                 raise TypeError(f"{type(self).__name__} has {len(names)} fields, not {len(given)}")
-            for name, content in zip(names, given, strict=False):
-                put(self, name, content)
+            contents = list(given)
             for name in names[len(given) :]:
                 content = named.pop(name, _NEEDED)
                 if content is _NEEDED:
@@ -106,9 +116,10 @@ class Value(metaclass=_Kind):
                         content = content.make()
                     elif content is _NEEDED:
                         raise TypeError(f"{type(self).__name__} needs {name}")
-                put(self, name, content)
+                contents.append(content)
             if named:
                 raise TypeError(f"{type(self).__name__} takes no {next(iter(named))} here")
+            return tuple(contents)
 
     def __setattr__(self, name: str, content: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} cannot be changed: {name}")
@@ -138,7 +149,8 @@ else:
 
     def replace(old: Value, /, **changes: object) -> Value:
         """Return *old* with other contents in some fields."""
-        for name in old.__match_args__:
-            if name not in changes:
-                changes[name] = getattr(old, name)
-        return type(old)(**changes)
+        contents = [
+            changes.pop(name) if name in changes else getattr(old, name)
+            for name in old.__match_args__
+        ]
+        return type(old)(*contents, **changes)

@@ -55,10 +55,13 @@ class Headers:
         lines: Names and values in order.
     """
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_lines", "_values")
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
-        self._lines = tuple((name.lower(), value) for name, value in lines)
+        self._lines = tuple([(name.lower(), value) for name, value in lines])
+        self._values: dict[str, list[str]] = {}
+        for name, value in self._lines:
+            self._values.setdefault(name, []).append(value)
 
     @overload
     def get(self, name: str) -> str | None: ...
@@ -68,21 +71,19 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of *name*, several lines joined by commas (RFC 9110, 5.3)."""
-        found = self.get_list(name)
+        found = self._values.get(name.lower())
         return ", ".join(found) if found else default
 
     def get_list(self, name: str) -> list[str]:
         """Return the value of every line called *name*."""
-        name = name.lower()
-        return [value for known, value in self._lines if known == name]
+        return list(self._values.get(name.lower(), ()))
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Return all lines, names in lower case."""
         return self._lines
 
     def __contains__(self, name: str) -> bool:
-        name = name.lower()
-        return any(known == name for known, _ in self._lines)
+        return name.lower() in self._values
 
 
 class Response:

@@ -157,7 +157,9 @@ class Wire:
         """
         url = request.url
         for _ in range(MAX_REDIRECTS):
-            if realm.origin(url) == realm.origin(request.url):
+            if url is request.url:
+                arriving = self._ask(request, authorization)
+            elif realm.origin(url) == realm.origin(request.url):
                 arriving = self._ask(replace(request, url=url), authorization)
             else:
                 kept = {k: v for k, v in request.headers.items() if k.lower() in _FOREIGN_HEADERS}
