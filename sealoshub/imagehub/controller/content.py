@@ -242,6 +242,7 @@ def _remove_note(world: World, note: Object) -> None:
             uid=meta["uid"],
             resource_version=meta["resourceVersion"],
         )
+        world.notes.forget(note)
 
 
 def _ask(

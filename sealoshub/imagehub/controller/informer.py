@@ -111,6 +111,18 @@ class Informer(Generic[T]):
                 self._ahead[name] = version
                 self._change(name, self._pack(self._keep(obj)))
 
+    def forget(self, obj: Object) -> None:
+        """Take over that *obj* was deleted as it is here, before the watch tells of it.
+
+        So nobody works again on what is gone. What the copy has otherwise by now stays.
+        """
+        name, packed = _key(obj), self._pack(self._keep(obj))
+        with self._order:
+            with self._lock:
+                is_same = self._objects.get(name) == packed
+            if is_same:
+                self._change(name, None)
+
     def run(self, stop: threading.Event) -> None:
         """Keep the copy true until *stop*. Failures are waited out."""
         version: str | None = None

@@ -92,12 +92,12 @@ def _look(world: World, looks: KeyQueue[str], picture: kinds.Picture) -> None:
 def _noted(world: World, looks: KeyQueue[str], note: Object) -> None:
     meta = note["metadata"]
     path = kinds.path_of_grant(note) or ""
-    # Also called for one that is gone, because it was looked at.
-    if world.notes.get(str(meta["name"]), str(meta["namespace"])) is not None:
-        world.metrics.noted("received")
-        if not _is_repository(path):
-            world.metrics.noted("refused")
-    if path and world.registry is not None and world.notes.find(path):
+    if world.notes.get(str(meta["name"]), str(meta["namespace"])) is None:
+        return  # it is gone, because it was looked at
+    world.metrics.noted("received")
+    if not _is_repository(path):
+        world.metrics.noted("refused")
+    elif world.registry is not None:
         looks.add(path)
 
 

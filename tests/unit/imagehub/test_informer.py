@@ -128,6 +128,32 @@ def test_a_write_that_the_watch_has_passed_changes_nothing(version: int) -> None
     assert told == ["a.b.1=ours", "a.b.1=theirs"]
 
 
+def test_a_deletion_is_known_before_the_watch_tells_of_it() -> None:
+    """It is told of once; what was changed or made anew since stays."""
+    first, second = tag("a/b:1", 2, digest="x"), tag("a/b:2", 3, digest="y")
+    changed = tag("a/b:2", 4, digest="z")
+
+    def delete(informer: Informer[Object]) -> None:
+        found = informer.get("a.b.2")
+        if found is not None and found["spec"]["digest"] == "z" and not deleted:
+            deleted.append(threading.Thread(target=forget, args=(informer,)))
+            deleted[0].start()
+
+    def forget(informer: Informer[Object]) -> None:
+        informer.forget(first)
+        informer.forget(second)
+
+    deleted: list[threading.Thread] = []
+    events = [("ADDED", first), ("ADDED", second), ("MODIFIED", changed)]
+    informer, told = seen([[]], [events], delete)
+    deleted[0].join()
+    assert informer.get("a.b.1") is None
+    assert informer.get("a.b.2") == changed
+    assert len(informer) == 1
+    informer.forget(first)
+    assert told == ["a.b.1=x", "a.b.2=y", "a.b.2=z", "a.b.1=x"]
+
+
 def test_an_image_is_kept_by_what_matters() -> None:
     """Its status comes out as it went in, and words that nobody compares are not kept."""
     conditions = [

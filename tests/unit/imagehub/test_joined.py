@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["people"]
 
 PUSHES = 20
+RECEIVED = 'notifications_total{result="received"}'
 PATIENCE = 60.0  # seconds; nobody waits so long unless something is wrong
 
 
@@ -76,12 +77,11 @@ class Case:
     write: Gate
     port: int
 
-    def noted(self) -> int:
-        """Return how many pushes the controller knows of."""
+    def number(self, name: str) -> int:
+        """Return a number of the controller's."""
         said = httpx.get(f"http://localhost:{self.port}/metrics", timeout=PATIENCE).text
-        found = re.search(r'notifications_total\{result="received"\} (\d+)', said)
-        assert found is not None
-        return int(found[1])
+        found = re.search(rf"^sealoshub_controller_{re.escape(name)} (\d+)$", said, re.MULTILINE)
+        return 0 if found is None else int(found[1])
 
     def push_more(self) -> None:
         """Push tags besides `first`, one after the other."""
@@ -155,8 +155,11 @@ def test_pushes_that_are_found_together_are_listed_together(case: Case) -> None:
     case.live.push(case.path, "first", V1)
     assert case.answer.entered.wait(PATIENCE)
     case.push_more()
-    until(lambda: case.noted() >= 1 + PUSHES, "the controller knows of all of them")
+    until(lambda: case.number(RECEIVED) >= 1 + PUSHES, "the controller knows of all of them")
     case.answer.opened.set()
     until(lambda: case.settled(1 + PUSHES), "all tags are listed")
     assert case.written[-1] == 1 + PUSHES
     assert len(case.written) <= 3
+    for tag in ("first", *(f"t{number}" for number in range(1, PUSHES))):
+        case.live.heard(case.path, tag)
+    assert case.number('writes_total{kind="Lease",verb="delete"}') == 1 + PUSHES
