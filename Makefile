@@ -40,7 +40,7 @@ $(VENV)/.check: $(VENV)/.test
 	@$(PIP) install --group check
 	@touch $@
 
-tools: venv ## Build the servers and clients of the integration tests (first time about 7 minutes)
+tools: venv ## Build the servers and clients of the integration tests (first time about 8 minutes)
 	@$(BIN)/python tests/tools/build.py
 
 unit: venv ## Run the quick tests

@@ -4,7 +4,7 @@
     python tests/tools/build.py --only crane     these
     python tests/tools/build.py --print-dir      where the programs lie
 
-Go programs are built from the pinned modules in `clients/`, `kubernetes/` and
+Go programs are built from the pinned modules in `clients/`, `kubernetes/`, `helm/` and
 `sealoshub/hub/registry_module/`; the rest comes from Debian.
 A tool that cannot be had is a loud note here and a skipped test later; with CI=true, a failure.
 """
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _HERE: Final = Path(__file__).parent
 _CLIENTS: Final = _HERE / "clients"
 _KUBERNETES: Final = _HERE / "kubernetes"
+_HELM: Final = _HERE / "helm"  # of its own, because its Kubernetes is another release
 APT_LOCK_SECONDS: Final = 300  # another apt may run on a fresh machine
 
 
@@ -57,7 +58,7 @@ class Tool:
 def directory(env: Mapping[str, str]) -> Path:
     """Return the folder of the built programs; its name changes when what is built changes."""
     content = hashlib.sha256()
-    for module in (_CLIENTS, _KUBERNETES, binary.REGISTRY_MODULE):
+    for module in (_CLIENTS, _KUBERNETES, _HELM, binary.REGISTRY_MODULE):
         for name in ("go.mod", "go.sum"):
             content.update((module / name).read_bytes())
     content.update(_kubernetes_ldflags().encode())
@@ -114,6 +115,7 @@ def tools(env: Mapping[str, str]) -> Sequence[Tool]:
         go("etcd", _KUBERNETES, "go.etcd.io/etcd/server/v3", "half a minute"),
         kubernetes("kube-apiserver", package="k8s.io/kubernetes/cmd/kube-apiserver"),
         kubernetes("kubectl", package="k8s.io/kubernetes/cmd/kubectl"),
+        go("helm", _HELM, "helm.sh/helm/v3/cmd/helm", "1 to 2 minutes"),
     )
 
 
