@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.integration.people import SEALOSHUB
-from tests.integration.servers.process import free_port, wait_until
+from tests.integration.servers.process import WAIT_SECONDS, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.integration.servers.kube import KubeApiServer
 
 UP_SECONDS: Final = 200.0
-DOWN_SECONDS: Final = 60.0
+OTHER_SECONDS: Final = 120.0  # any other command; the machine may be busy
 USER_NAMESPACE: Final = "user-system"
 
 # `hub up` leaves the hub in the background, out of reach of the kernel's parent-death signal. This
@@ -116,10 +116,14 @@ class Hub:
 
     def down(self) -> subprocess.CompletedProcess[str]:
         """Stop the hub; nothing happens if it does not run."""
-        return self.operate("down", seconds=DOWN_SECONDS)
+        return self.operate("down")
 
     def operate(
-        self, command: str, *arguments: str | Path, expect: int | None = 0, seconds: float = 60.0
+        self,
+        command: str,
+        *arguments: str | Path,
+        expect: int | None = 0,
+        seconds: float = OTHER_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Run `sealoshub hub COMMAND --data …` as the operator of the hub."""
         words = ("sealoshub", "hub", *command.split(), "--data", str(self.data))
@@ -182,7 +186,9 @@ class Hub:
         """Return the exit code of kubectl for an object: 0 if *who* sees it, else 1."""
         return who.run("kubectl", "get", resource, name).returncode
 
-    def wait_for(self, who: Person, resource: str, name: str, seconds: float = 30.0) -> None:
+    def wait_for(
+        self, who: Person, resource: str, name: str, seconds: float = WAIT_SECONDS
+    ) -> None:
         """Wait until *who* sees an object."""
         wait_until(
             lambda: self.try_get(who, resource, name) == 0,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.images import oci_layout
+from tests.integration.hub import UP_SECONDS
 from tests.integration.servers.authority import Authority
+from tests.integration.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +32,10 @@ def tls_hub(
     data = tmp_path / "hub"
     done = operator.run(
         "sealoshub", "hub", "up", "--data", data, "--registry-binary", registry_binary,
-        "--registry-port", "0", "--auth-port", "0", "--api-port", "0", "--user", "alice",
+        "--registry-port", str(free_port()), "--auth-port", str(free_port()),
+        "--api-port", str(free_port()), "--user", "alice",
         "--cert", tmp_path / "crt.pem", "--key", tmp_path / "key.pem", "--output", "json",
-        expect=0,
+        expect=0, seconds=UP_SECONDS,
     )  # fmt: skip
     state = json.loads(done.stdout)["data"]
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
 import random
 import signal
@@ -13,12 +15,13 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
 START_SECONDS: Final = 90.0  # generous: two cores may be busy with the other worker
 STOP_SECONDS: Final = 10.0  # between SIGTERM and SIGKILL
+WAIT_SECONDS: Final = 90.0  # for what takes one, if nobody says otherwise; as generous
 POLL_SECONDS: Final = 0.05
 LAST_LINES: Final = 20  # of the log, in the error of a server that does not start
 # Below the range from which Linux takes the ports of outgoing connections (32768 to 60999), so
@@ -117,7 +120,7 @@ class Server:
         raise AssertionError("\n".join([f"{self._name} ended with {code}:", *lines]))
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
     """Poll *condition* until it is true.
 
     Raises:
@@ -131,9 +134,21 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) 
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing on loopback uses now."""
-    for port in random.SystemRandom().sample(PORTS, 100):
+    """Return a TCP port that nothing on loopback uses now, and that nobody is given meanwhile."""
+    for port in itertools.islice(_candidates(), 100):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("no free port on loopback")
+
+
+@functools.cache
+def _candidates() -> Iterator[int]:
+    """Return the ports that no other worker of pytest-xdist tries, each once in a long time.
+
+    A server binds its port some seconds after it was chosen for it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(PORTS[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))])
+    random.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
