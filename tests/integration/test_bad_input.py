@@ -99,7 +99,7 @@ def test_nobody_listens(somebody: Person) -> None:
     """A refused connection is told at once, not after the budget of a push."""
     host = f"localhost:{free_port()}"
     done = somebody.run(
-        "sealoshub", "login", host, "--token-stdin", stdin="secret", expect=UNAVAILABLE, seconds=30
+        "sealoshub", "login", host, "--token-stdin", stdin="secret", expect=UNAVAILABLE, seconds=60
     )
     assert host in done.stderr
 

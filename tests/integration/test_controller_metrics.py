@@ -47,7 +47,8 @@ def test_a_push_is_in_the_numbers(hub: Hub, unique: str, tmp_path: Path) -> None
         return [name for name in grown if now.get(name, 0) > before.get(name, 0)]
 
     wait_until(lambda: more() == list(grown), "all of them to grow", SECONDS)
-    wait_until(lambda: numbers(hub)['sweeps_total{outcome="done"}'] >= 1, "a sweep", SECONDS)
+    swept = 'sweeps_total{outcome="done"}'
+    wait_until(lambda: numbers(hub).get(swept, 0) >= 1, "a sweep", SECONDS)
     now = numbers(hub)
     assert now["leader"] == 1
     assert now["sweep_requests_total"] >= 1

@@ -29,7 +29,7 @@ def user_info(who: Person) -> dict[str, object]:
 
 def test_registry_sends_its_clients_to_the_token_server(hub: Hub) -> None:
     """A hub's registry answers 401, and its realm is the token server of the same host name."""
-    answer = httpx.get(f"{hub.url}/v2/")
+    answer = httpx.get(f"{hub.url}/v2/", timeout=60)
     assert answer.status_code == 401
     assert f'realm="{hub.auth_url}/token"' in answer.headers["WWW-Authenticate"]
 

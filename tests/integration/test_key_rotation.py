@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 ROUNDS: Final = 5  # of every thread, before and after each change
 THREADS: Final = 2
+SECONDS: Final = 60.0  # for one answer; the machine may be busy
 
 
 class Traffic:
@@ -65,12 +66,12 @@ class Traffic:
 
     def pull(self, token: str) -> int:
         """Return the status of a pull with *token*."""
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=SECONDS) as client:
             headers = {"authorization": f"Bearer {token}", "accept": MANIFEST}
             return client.get(f"{self._registry}/manifests/t0", headers=headers).status_code
 
     def _run(self, number: int) -> None:
-        with httpx.Client(trust_env=False, timeout=20) as client:
+        with httpx.Client(trust_env=False, timeout=SECONDS) as client:
             while not self._over.is_set():
                 try:
                     self._round(client, number)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DEPLOY = Path(manifests.__file__).parents[1] / "deploy"
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+PLAIN: dict[str, Any] = {"trust_env": False, "timeout": 60.0}
 ON_KUBE = pytest.mark.parametrize("hub", ["kube-registry-3"], indirect=True, scope="session")
 # What the Prometheus operator's definition says of the fields that a ServiceMonitor of ours could
 # need: their names and types, which are required, and how a duration is written.
@@ -251,7 +252,7 @@ def test_the_documented_variable_makes_a_registry_read_only(
     with Server([program, "serve", file], tmp_path / "registry.log", env) as server:
         server.wait_ready(lambda: _answers(f"http://localhost:{port}/v2/"))
         url = f"http://localhost:{port}/v2/org/app/blobs/uploads/"
-        assert httpx.post(url, trust_env=False).status_code == httpx.codes.METHOD_NOT_ALLOWED
+        assert httpx.post(url, **PLAIN).status_code == httpx.codes.METHOD_NOT_ALLOWED
 
 
 @ON_KUBE
@@ -289,11 +290,11 @@ def test_the_token_server_runs_as_deployed_and_is_measured(
             url = f"http://localhost:{ports[port]}{path}"
             server.wait_ready(partial(_answers, url))
         metrics = f"http://localhost:{ports[endpoint['port']]}{endpoint['path']}"
-        answer = httpx.get(metrics, trust_env=False)
+        answer = httpx.get(metrics, **PLAIN)
         assert answer.status_code == httpx.codes.OK
         assert "# TYPE sealoshub_" in answer.text
         outside = f"http://localhost:{ports['http']}{endpoint['path']}"
-        assert httpx.get(outside, trust_env=False).status_code == httpx.codes.NOT_FOUND
+        assert httpx.get(outside, **PLAIN).status_code == httpx.codes.NOT_FOUND
 
 
 class Receiver(ThreadingHTTPServer):

@@ -358,7 +358,7 @@ def login(person: Person, host: str) -> None:
 def test_token_refused_in_the_middle(hub: Hub, image: Layout, unique: str, tmp_path: Path) -> None:
     """A token that runs out in the middle of a blob is renewed, and no header is over 8 kB."""
     alice = hub.user(f"alice-{unique}")
-    alice.run("sealoshub", "org", "create", unique, "--wait", "30s", expect=0)
+    alice.run("sealoshub", "org", "create", unique, "--wait", "90s", expect=0)
     with CuttingProxy(hub.host, header_limit=8192) as proxy:
         login(alice, proxy.host)
         rules = [

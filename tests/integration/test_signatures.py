@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.integration.servers.registry import RegistryServer
 
 DONE: Final = 0
+SECONDS: Final = 60.0  # for one answer; the machine may be busy
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def manifest_at(registry: RegistryServer, repository: str, target: str) -> str |
     """Return the digest of what a registry has under a tag or digest."""
     accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
     answer = httpx.head(
-        f"{registry.url}/v2/{repository}/manifests/{target}", headers={"Accept": accept}
+        f"{registry.url}/v2/{repository}/manifests/{target}",
+        headers={"Accept": accept},
+        timeout=SECONDS,
     )
     return answer.headers["Docker-Content-Digest"] if answer.status_code == httpx.codes.OK else None
 
@@ -45,7 +48,7 @@ def test_signatures_go_where_the_image_goes(
     person.run(*push, image.path, f"{host}/{first}:v1", expect=DONE)
     # Neither registry has the API, so the list of referrers is a tag.
     listed = open_registry.url + f"/v2/{first}/referrers/{image.digest}"
-    assert httpx.get(listed).status_code == httpx.codes.NOT_FOUND
+    assert httpx.get(listed, timeout=SECONDS).status_code == httpx.codes.NOT_FOUND
     wanted = {"v1": image.digest, image.referrer: image.referrer, **image.tags}
     assert {each: manifest_at(open_registry, first, each) for each in wanted} == wanted
 

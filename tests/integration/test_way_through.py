@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.integration.hub import Hub
     from tests.integration.people import Person
 
-PATIENCE: Final = 20.0  # seconds; decisions are cached for 10
+PATIENCE: Final = 90.0  # seconds; decisions are cached for 10, and the machine may be busy
+LOOKED_AT: Final = 60.0 + PATIENCE  # seconds; what a login was made with is looked at each minute
 ACCEPTED: Final = 0
 DENIED: Final = 4
 
@@ -40,7 +41,7 @@ def organization(owner: Person, name: str, *, members: list[dict[str, str]] | No
     }
     file = owner.home / f"{name}.yaml"
     file.write_text(yaml.safe_dump(manifest))
-    owner.run("sealoshub", "apply", "-f", file, "--wait", "30s", expect=ACCEPTED)
+    owner.run("sealoshub", "apply", "-f", file, "--wait", "90s", expect=ACCEPTED)
 
 
 def set_private(owner: Person, repository: str, *, private: bool) -> None:
@@ -188,8 +189,8 @@ def test_an_expired_cluster_credential_does_not_end_the_login(
     hub: Hub, unique: str, tmp_path: Path
 ) -> None:
     """The login outlives the certificate it was made with, and what travels is short."""
-    alice = hub.user(f"alice-{unique}", seconds=25)
-    organization(alice, unique)
+    organization(hub.user(f"alice-{unique}"), unique)
+    alice = hub.user(f"alice-{unique}", seconds=25)  # begins now: a login must be made in it
     alice.run("sealoshub", "login", hub.host, "--kubeconfig", expect=ACCEPTED)
     config = json.loads((alice.home / ".docker" / "config.json").read_text())
     secret = config["auths"][hub.host]["identitytoken"]
@@ -197,7 +198,7 @@ def test_an_expired_cluster_credential_does_not_end_the_login(
     assert len(secret) <= 64
 
     expired = "the certificate to expire"
-    wait_until(lambda: hub.try_get(alice, "organizations", unique) != 0, expired, 60)
+    wait_until(lambda: hub.try_get(alice, "organizations", unique) != 0, expired)
     image = oci_layout(tmp_path / "image")
     reference = f"{hub.host}/{unique}/app:v1"
     alice.run("sealoshub", "push", image.path, reference, "--cr-option", "no", expect=ACCEPTED)
@@ -241,8 +242,7 @@ def test_deleting_the_service_account_ends_its_login(hub: Hub, unique: str, tmp_
     robot.run(*command, expect=ACCEPTED)
     hub.remove_robot(f"robot-{unique}")
     hub.robot(f"robot-{unique}")
-    # The hub looks at the ServiceAccount once a minute at most.
-    deadline = time.monotonic() + 75
+    deadline = time.monotonic() + LOOKED_AT
     while (done := robot.run(*command)).returncode == ACCEPTED:
         assert time.monotonic() < deadline, "the login outlived its ServiceAccount"
         time.sleep(2)
