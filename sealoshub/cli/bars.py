@@ -5,16 +5,13 @@ The only door to rich, which is imported when a terminal is there and something 
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
 from sealoshub.cli.output import clean, wants_colour
+from sealoshub.undisturbed import undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.progress import TaskID
 
 LABEL: Final = 19  # columns of a label: sha256: and twelve digits
@@ -22,8 +19,6 @@ NOTE: Final = 48  # columns of the longest note: 1023.9 MiB of 1023.9 GiB, 1023.
 LONGEST_BAR: Final = 40  # columns; a longer one says no more
 SHORTEST_BAR: Final = 8  # columns; a shorter one says nothing
 GAPS: Final = 2  # between the three
-
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Bars:
@@ -69,7 +64,7 @@ class Bars:
 
     def start(self) -> None:
         """Show them; apart from making them, so that whoever is interrupted here can close."""
-        with _undisturbed():
+        with undisturbed():
             self._progress.start()
 
     def update_all(self, done: int, total: int, note: str) -> None:
@@ -94,25 +89,6 @@ class Bars:
 
     def close(self) -> None:
         """Remove the bars from the screen."""
-        with _undisturbed():
+        # Disturbed, rich counts itself as started too early, and cannot stop then.
+        with undisturbed():
             self._progress.stop()
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C and the like wait: rich counts itself as started too early, and cannot stop then.
-
-    Not by a signal mask, which holds for one thread: another one would take the signal.
-    """
-    waiting: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _frame: waiting.append(number))
-        for number in _ENDING
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if waiting:
-            signal.raise_signal(waiting[0])

@@ -6,6 +6,7 @@ without compressing anything. The directory is removed with the image.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.registry.failure import clean
 from sealoshub.registry.store import DirectoryStore
+from sealoshub.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,22 +84,15 @@ def _program(env: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
 
 def _run(command: list[str], name: str, env: Mapping[str, str]) -> None:
     try:
-        done = subprocess.run(  # noqa: S603  # our own words, and a name that was checked
-            command,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        code, words = _ended(command, env)
     except OSError as exc:
         raise InvalidInputError(
             f"{command[0]} cannot be run: {exc.strerror}",
             code="STORAGE_UNREADABLE",
         ) from exc
-    if done.returncode == 0:
+    if code == 0:
         return
-    said = _last_words(done.stderr.decode(errors="replace")[-MAX_SAID:])
+    said = _last_words(words.decode(errors="replace")[-MAX_SAID:])
     program = Path(command[0]).name
     if _UNKNOWN.search(said):
         raise NotFoundError(
@@ -108,6 +103,27 @@ def _run(command: list[str], name: str, env: Mapping[str, str]) -> None:
         f"{program} could not read {name!r} from containers-storage ({clean(said, 300)})",
         code="STORAGE_UNREADABLE",
     )
+
+
+def _ended(command: list[str], env: Mapping[str, str]) -> tuple[int, bytes]:
+    """Run *command*; return its exit code and what it said on standard error.
+
+    It never outlives us. `subprocess.run` leaves it running if a signal comes while it starts.
+    """
+    with contextlib.ExitStack() as stack:
+        with undisturbed():
+            process = stack.enter_context(
+                subprocess.Popen(  # noqa: S603  # our own words, and a name that was checked
+                    command,
+                    env=dict(env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+            )
+            stack.callback(process.kill)
+        _, said = process.communicate()
+        return process.returncode, said
 
 
 def _last_words(text: str) -> str:

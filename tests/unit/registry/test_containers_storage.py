@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -146,3 +148,26 @@ def test_no_room(tmp_path: Path, env: dict[str, str]) -> None:
     install(tmp_path, "podman", COPY)
     with pytest.raises(InvalidInputError, match="missing"):
         open_image("containers-storage:app", env=env | {"TMPDIR": str(tmp_path / "missing")})
+
+
+def test_a_signal_while_it_starts(
+    tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program is ended, and what raised the signal goes on."""
+    install(tmp_path, "buildah", "kill -STOP $$\n")
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        """What happens when a signal comes before the constructor is done."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # passed on
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_image("containers-storage:app:v1", env=env)
+    (process,) = started
+    assert process.returncode == -signal.SIGKILL
+    assert list((tmp_path / "large").iterdir()) == []
