@@ -184,7 +184,7 @@ class Retention:
         images: list[Tag] = []
         attached: list[Tag] = []
         for tag in tags:
-            (attached if _ATTACHED.fullmatch(tag.name) else images).append(tag)
+            (attached if is_attached(tag.name) else images).append(tag)
         kept = (*self.keep_tags, *immutable)
         free = [tag for tag in images if not matches_any(kept, tag.name)]
         free.sort(key=lambda tag: (tag.since, tag.name), reverse=True)
@@ -286,6 +286,11 @@ def matches(pattern: str, tag: str) -> bool:
 def matches_any(found: Iterable[str], tag: str) -> bool:
     """Tell whether *tag* is what one of the patterns says."""
     return any(matches(pattern, tag) for pattern in found)
+
+
+def is_attached(tag: str) -> bool:
+    """Tell whether a tag is a signature's or the like, and no image's own."""
+    return _ATTACHED.fullmatch(tag) is not None
 
 
 def _subject(tag: str) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sealoshub.errors import InvalidInputError
-from sealoshub.imagehub import names, subjects
+from sealoshub.imagehub import limits, names, subjects
 from sealoshub.imagehub.controller import kinds, tagrules
 from sealoshub.imagehub.controller.conditions import MAX_LISTED, condition, status_patch
 from sealoshub.imagehub.controller.world import make_true, write_status
 from sealoshub.kube import ConflictError
-from sealoshub.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
     from sealoshub.imagehub.controller.world import World
     from sealoshub.imagehub.subjects import Roster
     from sealoshub.kube import Object
-
-# What clients keep beside an image, named after its digest: the list of what refers to it (OCI
-# distribution 1.1), and what cosign attaches.
-_BESIDE: Final = pattern(r"sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?")
 
 
 def desired_repository(path: str, organization: Object, creator: str) -> Object:
@@ -98,7 +93,7 @@ def latest(tags: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     Args:
         tags: The newest first.
     """
-    return next((tag for tag in tags if _BESIDE.fullmatch(tag["name"]) is None), None)
+    return next((tag for tag in tags if not limits.is_attached(tag["name"])), None)
 
 
 def reconcile(world: World, path: str) -> None:

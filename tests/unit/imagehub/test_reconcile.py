@@ -149,7 +149,7 @@ def test_the_latest_tag_is_no_signature() -> None:
     assert repository.latest([]) is None
     assert repository.latest(beside) is None
     assert repository.latest([*beside, {"name": "v2"}, {"name": "v1"}]) == {"name": "v2"}
-    for name in (f"sha256-{digits}.txt", f"sha256-{digits[1:]}", f"x-sha256-{digits}", "sha256"):
+    for name in (f"sha256-{digits}.1", f"sha256-{digits[1:]}", f"x-sha256-{digits}", "sha256"):
         assert repository.latest([*beside, {"name": name}]) == {"name": name}
 
 
