@@ -303,7 +303,10 @@ def connect(host: str, port: int, seconds: float) -> _socket.socket:
             failed.__cause__ = exc
         except OSError as exc:
             failed = exc
-    raise failed
+    try:
+        raise failed
+    finally:
+        del failed  # its traceback leads back here
 
 
 def _connected(

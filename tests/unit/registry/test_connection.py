@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import hashlib
 import os
 import socket
@@ -589,3 +590,27 @@ def test_tunnel(tls: ssl.SSLContext) -> None:
     assert "inner" not in heads[0]
     assert heads[1].startswith("GET /v2/ HTTP/1.1\r\nHost: hub.test\r\n")
     assert "Proxy-Authorization" not in heads[1]
+
+
+def known_as(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """Let every name have these addresses."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in addresses]
+    monkeypatch.setattr(_socket, "getaddrinfo", lambda *_: found)
+
+
+def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with several addresses is reached by the first one where somebody listens."""
+    with socket.socket() as nobody, socket.create_server(("127.0.0.1", 0)) as server:
+        nobody.bind(("127.0.0.1", 0))
+        known_as(monkeypatch, nobody.getsockname(), server.getsockname())
+        connected = connection.connect("two.example", 5000, 30.0)
+        try:
+            assert connected.getpeername() == server.getsockname()
+        finally:
+            connected.close()
+        known_as(monkeypatch, nobody.getsockname())
+        with pytest.raises(ConnectionRefusedError):
+            connection.connect("one.example", 5000, 30.0)
+    known_as(monkeypatch)
+    with pytest.raises(OSError, match="no address"):
+        connection.connect("none.example", 5000, 30.0)
