@@ -205,8 +205,9 @@ class Pushing:
     """A push under way, as a program; use it in a `with` block, which ends it if need be."""
 
     def __init__(self, person: Person, reference: str, image: Layout) -> None:
+        # With default signals: what runs under nohup, as CI may, begins with SIGHUP ignored.
         self.process = subprocess.Popen(
-            [str(SEALOSHUB), *command(reference, image)],
+            ["env", "--default-signal", str(SEALOSHUB), *command(reference, image)],
             cwd=person.home,
             env=person.env(),
             stdin=subprocess.DEVNULL,
