@@ -16,6 +16,7 @@ import pytest
 from sealoshub.imagehub.names import GROUP
 from sealoshub.kube.answer import ResourceAttributes
 from tests.attacks.target import kubeconfig
+from tests.integration.servers.process import wait_until
 from tests.unit.authserver.running import basic
 
 if TYPE_CHECKING:
@@ -235,6 +236,12 @@ def test_row_17_senders_that_never_finish(target: Target, cast: Cast) -> None:
         b"content-type: application/x-www-form-urlencoded\r\n\r\n"
     )
     chunked = post.replace(b"content-length: 1000", b"transfer-encoding: chunked") + b"1000\r\n"
+    scope, pull = f"repository:{cast.public}:pull", {f"repository:{cast.public}": ["pull"]}
+    wait_until(
+        lambda: target.stranger().get(scope).access == pull,
+        "it to be known as public",
+        SLOW_SECONDS,
+    )
     with (
         slow(target, post) as body,
         slow(target, chunked) as chunk,
@@ -256,8 +263,7 @@ def test_row_17_senders_that_never_finish(target: Target, cast: Cast) -> None:
                         del answers[sender]
                         continue
                 answers[sender] += received
-            served = target.stranger().get(f"repository:{cast.public}:pull")
-            assert served.access == {f"repository:{cast.public}": ["pull"]}
+            assert target.stranger().get(scope).access == pull
             time.sleep(0.25)
 
 
