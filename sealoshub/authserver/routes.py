@@ -20,7 +20,6 @@ from starlette.routing import Route
 from sealoshub.authplugin import CredentialsRejected, Unavailable
 from sealoshub.authserver import events as events_module
 from sealoshub.authserver import explain, personal, reply
-from sealoshub.authserver.app import ClientGoneError, read_body
 from sealoshub.authserver.exchange import (
     ANSWER_SECONDS,
     Caller,
@@ -29,6 +28,7 @@ from sealoshub.authserver.exchange import (
     Proved,
     as_unavailable,
 )
+from sealoshub.authserver.incoming import ClientGoneError, read_body
 from sealoshub.authserver.keys import jwks
 from sealoshub.authserver.memberships import Memberships
 from sealoshub.authserver.request import RequestRefusedError, parse_authorization

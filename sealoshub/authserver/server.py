@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 from sealoshub.authplugin import PluginContext, chain
 from sealoshub.authserver import config as configuration
-from sealoshub.authserver.app import App, caller_address
+from sealoshub.authserver.app import App
 from sealoshub.authserver.audit import Audit
 from sealoshub.authserver.board import Board
 from sealoshub.authserver.events import Events, LeaseSink
 from sealoshub.authserver.exchange import Exchange
 from sealoshub.authserver.guard import Guard
+from sealoshub.authserver.incoming import caller_address
 from sealoshub.authserver.keys import KeyDirectory
 from sealoshub.authserver.listener import bind, close_all
 from sealoshub.authserver.logins import Logins

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from sealoshub.authserver import app as asgi
-from sealoshub.authserver.app import App, client_address, read_body
+from sealoshub.authserver import incoming
+from sealoshub.authserver.app import App
+from sealoshub.authserver.incoming import client_address, read_body
 from sealoshub.authserver.request import RequestRefusedError
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ def test_a_body_in_parts() -> None:
 
 def test_bodies_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too large by its header or by its bytes, and too slow."""
-    monkeypatch.setattr(asgi, "BODY_SECONDS", 0.05)
-    big = b"a" * asgi.MAX_BODY
+    monkeypatch.setattr(incoming, "BODY_SECONDS", 0.05)
+    big = b"a" * incoming.MAX_BODY
     table = [
-        (asgi.MAX_BODY + 1, receiver(), 413),
+        (incoming.MAX_BODY + 1, receiver(), 413),
         (None, receiver(part(big, more=True), part(b"a", more=True)), 413),
         (None, receiver(part(b"a", more=True)), 408),
     ]
