@@ -130,6 +130,16 @@ CHUNKED: Final = b"HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n"
         (answer(b"abc", b"content-encoding: identity"), (200, b"abc")),
         (b"HTTP/1.0 200 OK\r\n\r\nup to the end (closed)", (200, b"up to the end (closed)")),
     ],
+    ids=[
+        "length",
+        "no content",
+        "not found",
+        "chunks",
+        "interim",
+        "gzip",
+        "identity",
+        "until the end",
+    ],
 )
 def test_answers(
     run: Callable[[Awaitable[Any]], Any], raw: bytes, expected: tuple[int, bytes]
@@ -157,6 +167,19 @@ def test_answers(
         (answer(gzip.compress(b"abc")[:-3], b"content-encoding: gzip"), UnavailableError),
         (answer(b"x", b"content-encoding: br"), UnavailableError),
         (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 40_000, UnavailableError),
+    ],
+    ids=[
+        "nothing",
+        "cut off",
+        "cut off in a chunk",
+        "ssh",
+        "upgrade",
+        "too long",
+        "packed too well",
+        "not packed",
+        "packed and cut off",
+        "another packing",
+        "a header without end",
     ],
 )
 def test_what_is_no_answer(
@@ -191,6 +214,7 @@ def test_one_connection_carries_many_questions(run: Callable[[Awaitable[Any]], A
 @pytest.mark.parametrize(
     "first",
     [answer(b"1", b"connection: close"), answer(b"1") + b"HTTP/1.1 200 OK\r\n", answer(b"1") * 2],
+    ids=["close", "half an answer more", "an answer more"],
 )
 def test_a_connection_that_is_not_used_again(
     run: Callable[[Awaitable[Any]], Any], first: bytes
@@ -320,6 +344,7 @@ def test_a_server_that_hangs_up_on_an_old_connection(
         ("/a", "x\x00"),
         ("/a", "ä"),
     ],
+    ids=["blank", "line in the path", "no ASCII in the path", "line", "NUL", "no ASCII"],
 )
 def test_nothing_is_smuggled_into_a_request(
     run: Callable[[Awaitable[Any]], Any], path: str, value: str
