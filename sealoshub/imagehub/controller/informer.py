@@ -150,6 +150,11 @@ class Informer(Generic[T]):
                     _log.warning("%s; again in %.1f s", exc.message, delay)
                 stop.wait(delay)
                 delay = min(delay * 2, LAST_RETRY)
+            except Exception:  # noqa: BLE001  # a defect with one object must not end the watch
+                _log.exception("the watch of %s; a new one in %.1f s", self.kind, delay)
+                version = None
+                stop.wait(delay)
+                delay = min(delay * 2, LAST_RETRY)
 
     def _relist(self) -> str:
         items, version = self._cluster.snapshot(

@@ -179,6 +179,10 @@ def sweep_often(  # noqa: PLR0913, PLR0917  # a thread's
             wait = min(SWEEP_RETRY, seconds)
             world.metrics.not_swept()
             _log.warning("the registry cannot be swept: %s; again in %.1f s", exc.message, wait)
+        except Exception:  # noqa: BLE001  # as above
+            wait = min(SWEEP_RETRY, seconds)
+            world.metrics.not_swept()
+            _log.exception("the registry cannot be swept; again in %.1f s", wait)
         else:
             if over.is_set():
                 return

@@ -93,6 +93,24 @@ def test_a_relist_tells_of_changes_only() -> None:
     assert {obj["metadata"]["name"] for obj in informer.all()} == {"a.b.1", "a.b.2"}
 
 
+def test_a_defect_does_not_end_the_watch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What one object does to a handler is logged; everything is listed and watched again."""
+    monkeypatch.setattr("sealoshub.imagehub.controller.informer.FIRST_RETRY", 0.0)
+    faults = [KeyError("spec")]
+
+    def fail_once(_informer: Informer[Object]) -> None:
+        if faults:
+            raise faults.pop()
+
+    first, second = [tag("a/b:1", 1, digest="x")], [tag("a/b:1", 1, digest="x"), tag("a/c:3", 3)]
+    informer, told = seen([first, second], [[]], meanwhile=fail_once)
+    assert told == ["a.b.1=x", "a.c.3=None"]
+    assert len(informer) == 2
+    assert "KeyError" in caplog.text
+
+
 def test_a_write_is_known_before_the_watch_tells_of_it() -> None:
     """What is older than that changes nothing any more; what is newer does."""
     writers: list[threading.Thread] = []
