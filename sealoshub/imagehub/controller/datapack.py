@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.errors import InvalidInputError, NotFoundError
 from sealoshub.imagehub import names
 from sealoshub.imagehub.controller.conditions import condition, status_patch
+from sealoshub.imagehub.controller.kinds import spec_path
 from sealoshub.imagehub.controller.world import remove, write_status
 from sealoshub.imagehub.rights import Verb
+from sealoshub.kube.account import account_groups, service_account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,11 +83,16 @@ def data_of(image: Object, kind: str, tags: list[Any]) -> dict[str, Any]:
 
 def groups_of(user: str) -> list[str]:
     """Return the groups that *user* has for certain."""
-    groups = ["system:authenticated"]
-    if user.startswith("system:serviceaccount:"):
-        namespace = user.split(":")[2]
-        groups += ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
-    return groups
+    namespace, _ = service_account(user)
+    return ["system:authenticated", *(account_groups(namespace) if namespace else ())]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A repository: whether whoever asked may pull from it, and its tags."""
+
+    allowed: bool
+    tags: list[Any]
 
 
 def reconcile(world: World, name: str) -> float | None:
@@ -113,12 +121,12 @@ def _answer(world: World, pack: Object) -> None:
     spec = pack.get("spec") or {}
     creator = str(spec.get("creator") or "")
     kind = str(spec.get("type") or "base")
-    allowed: dict[str, bool] = {}
+    found: dict[str, _Found] = {}
     datas: dict[str, Any] = {}
     size = 0
     cut = False
     for wanted in dict.fromkeys(spec.get("names") or ()):
-        data = _look_up(world, str(wanted), kind, creator, allowed)
+        data = _look_up(world, str(wanted), kind, creator, found)
         if data is None:
             continue
         weight = len(json.dumps(data).encode())
@@ -141,15 +149,15 @@ def _answer(world: World, pack: Object) -> None:
 
 
 def _look_up(
-    world: World, wanted: str, kind: str, creator: str, allowed: dict[str, bool]
+    world: World, wanted: str, kind: str, creator: str, found: dict[str, _Found]
 ) -> dict[str, Any] | None:
     try:
         path = names.split_image(wanted).path
     except InvalidInputError:
         return None
-    if path not in allowed:
-        allowed[path] = _may_pull(world, path, creator)
-    if not allowed[path]:
+    if path not in found:
+        found[path] = _find(world, path, creator)
+    if not found[path].allowed:
         return None
     for object_name in (names.object_name(wanted), names.folded_name(wanted)):
         try:
@@ -157,15 +165,27 @@ def _look_up(
         except NotFoundError:
             continue
         if (image.get("spec") or {}).get("name") == wanted:
-            repository = world.repository(path) or {}
-            return data_of(image, kind, (repository.get("status") or {}).get("tags") or [])
+            return data_of(image, kind, found[path].tags)
     return None
 
 
+def _find(world: World, path: str, creator: str) -> _Found:
+    """Ask the API server for the repository *path*.
+
+    Not our copy of it: the answer is given once, and the copy may be a moment behind.
+    """
+    try:
+        repository = world.cluster.get("Repository", names.object_name(path))
+    except NotFoundError:
+        repository = {}
+    if spec_path(repository) != path:
+        repository = {}
+    tags = (repository.get("status") or {}).get("tags") or []
+    is_public = (repository.get("spec") or {}).get("isPrivate") is False
+    return _Found(is_public or _may_pull(world, path, creator), tags)
+
+
 def _may_pull(world: World, path: str, creator: str) -> bool:
-    repository = world.repository(path)
-    if repository is not None and (repository.get("spec") or {}).get("isPrivate") is False:
-        return True
     if not creator:
         return False
     named = names.split_repository(path)

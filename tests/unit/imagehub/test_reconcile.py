@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -247,6 +248,32 @@ def test_a_data_pack_has_as_much_as_its_type(kind: str, fields: set[str]) -> Non
     """Each type holds all of the one before."""
     found = {"name": "a/b:c", "detail": {"docs": "d", "size": 1, "description": "e", "x": 2}}
     assert set(datapack.data_of({"spec": found}, kind, [])) == fields
+
+
+def test_a_data_pack_asks_for_what_it_answers_once() -> None:
+    """A public repository that the controller's own copy does not have yet is not left out."""
+    objects = {
+        ("Repository", "a.b"): {"spec": {"name": "a/b", "isPrivate": False}},
+        ("Image", "a.b.c"): {"spec": {"name": "a/b:c"}},
+    }
+    written: list[Any] = []
+    cluster = SimpleNamespace(
+        get=lambda kind, name: objects[kind, name],
+        patch_status=lambda *arguments, **_: written.append(arguments[-1]),
+    )
+    pack = {
+        "kind": "DataPack",
+        "metadata": {"name": "p", "creationTimestamp": NOW},
+        "spec": {"names": ["a/b:c"]},
+    }
+    world: Any = SimpleNamespace(
+        cluster=cluster,
+        datapacks={"p": pack},
+        now=lambda: datetime(2024, 1, 1, tzinfo=UTC),
+        moment=lambda: NOW,
+    )
+    datapack.reconcile(world, "p")
+    assert list(written[0]["datas"]) == ["a/b:c"]
 
 
 def test_only_groups_that_are_certain_are_assumed() -> None:
