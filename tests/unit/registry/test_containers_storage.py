@@ -166,8 +166,13 @@ def test_a_signal_while_it_starts(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        open_image("containers-storage:app:v1", env=env)
+    # A shell's background jobs, and their children, begin with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            open_image("containers-storage:app:v1", env=env)
+    finally:
+        signal.signal(signal.SIGINT, before)
     (process,) = started
     assert process.returncode == -signal.SIGKILL
     assert list((tmp_path / "large").iterdir()) == []
