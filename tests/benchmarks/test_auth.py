@@ -51,10 +51,10 @@ BEFORE: Final = (1027 + 1650) / SIGNATURE_THEN  # the hub service of before, and
 # The hub service of before, built anew from its source and asked from four threads as below, with
 # an EC key: signatures of its own, and with its API server. It knew no refresh tokens.
 BEFORE_COLD: Final = {
-    "known user, new repository": (60, 146),
-    "new refresh token": (56, 139),
-    "new bearer token": (56, 139),
-    "new kubeconfig with a certificate": (107, 245),
+    "known user, new repository": (59, 147),
+    "new refresh token": (62, 145),
+    "new bearer token": (62, 145),
+    "new kubeconfig with a certificate": (97, 221),
 }
 
 
