@@ -101,7 +101,7 @@ class App:
         answer = await self._token(scope, receive)
         if answer is None:
             return
-        self._count(answer.status, time.perf_counter() - began)
+        self._counted(answer, began)
         start = {
             "type": "http.response.start",
             "status": answer.status,
@@ -128,43 +128,52 @@ class App:
             key = self._keys.of_bytes(data)
             seen = self._seen.get(key)
             if seen is not None and seen.revision == self._exchange.revision:
-                caller = Caller(self._address(peer, seen.forwarded), seen.client, seen.post)
-                answer = self._exchange.recall(seen.question, seen.proved, caller)
+                plain = seen.request
+                answer = self._exchange.recall(
+                    plain.question, seen.proved, self._caller_of(plain, peer)
+                )
                 if answer is not None:
-                    self._count(answer.status, time.perf_counter() - began)
-                    return answer, seen.close
-            plain = self._look(data)
-            if plain is None:
+                    return self._counted(answer, began), plain.close
+            read = self._look(data)
+            if read is None:
                 return None
-            caller = Caller(self._address(peer, plain.forwarded), plain.client, plain.post)
+            plain, login = read
+            caller = self._caller_of(plain, peer)
             revision = self._exchange.revision
-            proved = self._exchange.recall_proof(plain.question, plain.login, caller)
+            proved = self._exchange.recall_proof(plain.question, login, caller)
             if proved is not None:
-                self._seen.put(key, plain.proved(proved, revision), SEEN_SECONDS)
+                self._seen.put(key, _Seen(plain, proved, revision), SEEN_SECONDS)
                 answer = self._exchange.recall(plain.question, proved, caller)
                 if answer is not None:
-                    self._count(answer.status, time.perf_counter() - began)
-                    return answer, plain.close
+                    return self._counted(answer, began), plain.close
         except SealosHubError:
             return None  # said by the long way
         except Exception as exc:  # noqa: BLE001  # the boundary, as below
             log_defect(exc)
             return None
-        return self._decide(plain, proved, caller, began), plain.close
+        return self._decide(plain.question, login, caller, proved, began), plain.close
 
     async def _decide(
-        self, plain: _Plain, proved: Proved | None, caller: Caller, began: float
+        self,
+        question: Question,
+        login: Login | None,
+        caller: Caller,
+        proved: Proved | None,
+        began: float,
     ) -> reply.Reply:
         """Ask whoever has to be asked, and answer."""
         try:
-            answer = await self._exchange.token(plain.question, plain.login, caller, proved)
+            answer = await self._exchange.token(question, login, caller, proved)
         except Exception as exc:  # noqa: BLE001  # the boundary: every failure is an answer
-            answer = self._refusal(exc, plain.login, caller)
+            answer = self._refusal(exc, login, caller)
+        return self._counted(answer, began)
+
+    def _counted(self, answer: reply.Reply, began: float) -> reply.Reply:
         self._count(answer.status, time.perf_counter() - began)
         return answer
 
-    def _look(self, data: bytes) -> _Plain | None:
-        """Read a request.
+    def _look(self, data: bytes) -> tuple[_Plain, Login | None] | None:
+        """Read a request and its credential.
 
         Raises:
             SealosHubError: It is refused.
@@ -191,7 +200,10 @@ class App:
             agree(question, login)
         client = question.client or headers.agent[:256]
         post = request.body is not None
-        return _Plain(question, login, client, headers.forwarded, post, request.close)
+        return _Plain(question, client, headers.forwarded, post, request.close), login
+
+    def _caller_of(self, request: _Plain, peer: str) -> Caller:
+        return Caller(self._address(peer, request.forwarded), request.client, request.post)
 
     def _address(self, peer: str, forwarded: str) -> str:
         if self._proxies and forwarded:
@@ -275,11 +287,10 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """A request of the usual form, read.
+    """A request of the usual form, without its credential.
 
     Args:
         question: What it asks.
-        login: The credential; None for anonymous.
         client: What the client calls itself.
         forwarded: `X-Forwarded-For`.
         post: Whether it is a POST.
@@ -287,39 +298,24 @@ class _Plain:
     """
 
     question: Question
-    login: Login | None
     client: str
     forwarded: str
     post: bool
     close: bool
-
-    def proved(self, proved: Proved, revision: int) -> _Seen:
-        """Return what is kept of it when it is known who sent it."""
-        return _Seen(
-            self.question, proved, self.client, self.forwarded, self.post, self.close, revision
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A request that came a moment ago, read and proved; it holds no credential.
+    """A request that came a moment ago, and who sent it.
 
     Args:
-        question: What it asks.
-        proved: Who sent it.
-        client: What the client calls itself.
-        forwarded: `X-Forwarded-For`.
-        post: Whether it is a POST.
-        close: Whether the client wants the connection closed.
+        request: It.
+        proved: Who.
         revision: Of the logins, when it was proved.
     """
 
-    question: Question
+    request: _Plain
     proved: Proved
-    client: str
-    forwarded: str
-    post: bool
-    close: bool
     revision: int
 
 
