@@ -227,9 +227,7 @@ class Kubernetes(Plugin):
             questions = [ask for action, ask in asked if not (public and action == "pull")]
             # All begin at once; tasks of our own for that would cost a fifth of a question.
             begun = [self._begin_review(identity, one) for one in questions]
-            decisions = [
-                one if isinstance(one, Decision) else await asyncio.shield(one) for one in begun
-            ]
+            decisions = [await _said(one) for one in begun]
         grant = self._grant(asked, decisions, public=public)
         return await self._within_quota(identity, scope, grant)
 
@@ -282,8 +280,7 @@ class Kubernetes(Plugin):
         return Grant(frozenset({"*"}) if decision.allowed else frozenset(), decision.reason)
 
     async def _review(self, identity: Identity, asked: ResourceAttributes) -> Decision:
-        begun = self._begin_review(identity, asked)
-        return begun if isinstance(begun, Decision) else await asyncio.shield(begun)
+        return await _said(self._begin_review(identity, asked))
 
     def _begin_review(
         self, identity: Identity, asked: ResourceAttributes
@@ -384,6 +381,11 @@ class OneShot(Kubernetes):
         """Return None: a repository that was not looked up is not known to be private."""
         del identity, scope
         return None
+
+
+async def _said(begun: Decision | asyncio.Task[Decision]) -> Decision:
+    """Return a decision that is known or being asked for."""
+    return begun if isinstance(begun, Decision) else await asyncio.shield(begun)
 
 
 def _questions(scope: Scope) -> _Asked | None:
