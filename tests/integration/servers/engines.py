@@ -59,7 +59,21 @@ class NoEngineError(Exception):
     """This machine cannot run it; the message says why."""
 
 
-class DockerEngine:
+class _Engine:
+    """Ends the server that a class below started."""
+
+    _server: Server
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.stop()
+
+
+class DockerEngine(_Engine):
     """A docker engine; a context manager that starts and stops it.
 
     Args:
@@ -73,7 +87,6 @@ class DockerEngine:
         self._dockerd = dockerd
         self._env = env
         self._socket = folder / "docker.sock"
-        self._server: Server
         self.host = f"unix://{self._socket}"
 
     def __enter__(self) -> Self:
@@ -115,14 +128,6 @@ class DockerEngine:
         _start(self._server, self._answers)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.stop()
-
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(PING_SECONDS)
@@ -132,7 +137,7 @@ class DockerEngine:
         return False
 
 
-class Containerd:
+class Containerd(_Engine):
     """Containerd with its store of content; a context manager that starts and stops it.
 
     Args:
@@ -145,7 +150,6 @@ class Containerd:
         self._binary = binary
         self._folder = folder
         self._env = env
-        self._server: Server
         self.address = folder / "containerd.sock"
 
     def __enter__(self) -> Self:
@@ -161,14 +165,6 @@ class Containerd:
         self._server = Server([self._binary, "--config", config], self._folder / "log", self._env)
         _start(self._server, self.address.is_socket)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.stop()
 
 
 def _need_root() -> None:
