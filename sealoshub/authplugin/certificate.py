@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 
@@ -37,42 +36,48 @@ MAX_RSA_BITS: Final = 4096  # one signature costs 6 ms there, eight times as muc
 MAX_CERTIFICATES: Final = 5  # a leaf and its intermediates
 
 _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+_PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """A certificate and its own private key, checked and written anew.
+    """A certificate in date and its own private key, which whoever sent it holds.
 
     Args:
-        pem: Certificates and key, what OpenSSL is given.
+        chain: The certificate and its intermediates.
+        key: The private key.
         not_after: End of the certificate.
     """
 
-    pem: bytes
+    chain: tuple[x509.Certificate, ...]
+    key: _Key = field(repr=False)
     not_after: datetime
 
-    def __repr__(self) -> str:
-        return f"ClientCertificate(not_after={self.not_after})"
+    def pem(self) -> bytes:
+        """Return certificates and key written anew, what OpenSSL is given."""
+        text = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return b"".join(one.public_bytes(Encoding.PEM) for one in self.chain) + text
 
 
 def read(pair: CertificatePair, now: datetime) -> ClientCertificate:
     """Check *pair*: readable, of a known kind, in date, and the key is the certificate's.
 
+    A certificate is no secret, and neither is its public key: that the sender has the private key
+    is proved by computing the public one from it.
+
     Raises:
         CredentialsRejected: It is not.
     """
     try:
-        chain = x509.load_pem_x509_certificates(pair.certificate)
+        chain = tuple(x509.load_pem_x509_certificates(pair.certificate))
         leaf_key = chain[0].public_key()
         not_before, not_after = chain[0].not_valid_before_utc, chain[0].not_valid_after_utc
-    except (ValueError, UnsupportedAlgorithm, IndexError):
+    except (ValueError, UnsupportedAlgorithm, IndexError, x509.InvalidVersion):
         raise CredentialsRejected("the client certificate cannot be read") from None
     if len(chain) > MAX_CERTIFICATES:
         raise CredentialsRejected("the client certificate has too many intermediates")
     key = _private_key(pair)
-    public = key.public_key()
-    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if public.public_bytes(*spki) != leaf_key.public_bytes(*spki):
+    if _computed_public_key(key) != leaf_key:
         raise CredentialsRejected("the key does not belong to the client certificate")
     if not not_before <= now < not_after:
         raise CredentialsRejected(
@@ -81,9 +86,7 @@ def read(pair: CertificatePair, now: datetime) -> ClientCertificate:
             hint="Get a new kubeconfig, or log in while the certificate is valid: the login goes"
             " on afterwards.",
         )
-    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
-    return ClientCertificate(pem + text, not_after)
+    return ClientCertificate(chain, key, not_after)
 
 
 def load(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
@@ -94,7 +97,7 @@ def load(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
         UnavailableError: There is no memory file and no temporary folder.
     """
     try:
-        path, descriptor = _memory_file(certificate.pem)
+        path, descriptor = _memory_file(certificate.pem())
     except OSError as exc:
         raise UnavailableError(f"cannot hold a key in memory: {exc.strerror}") from exc
     try:
@@ -144,10 +147,30 @@ def _private_key(pair: CertificatePair) -> _Key:
     raise CredentialsRejected("the client key is of a kind that is not accepted")
 
 
+def _computed_public_key(key: _Key) -> _PublicKey:
+    """Return the public key that follows from the secret part of *key*.
+
+    What else stands in a key file is not looked at: its sender may have written anything there.
+
+    Raises:
+        CredentialsRejected: The secret part is none.
+    """
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.public_key()  # whose factors are in the file, see `_is_consistent`
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return ed25519.Ed25519PrivateKey.from_private_bytes(key.private_bytes_raw()).public_key()
+    scalar = key.private_numbers().private_value
+    try:
+        return ec.derive_private_key(scalar, key.curve).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise CredentialsRejected("the client key is damaged") from None
+
+
 def _is_consistent(key: rsa.RSAPrivateKey) -> bool:
     """Check the arithmetic of an RSA key (RFC 8017, 3.2), all but whether its factors are prime.
 
-    Microseconds; afterwards OpenSSL computes with numbers that fit each other.
+    Microseconds; afterwards OpenSSL computes with numbers that fit each other. It also proves that
+    the sender can sign: he knows two factors of the modulus, and all the rest follows from them.
     """
     numbers = key.private_numbers()
     p, q, e = numbers.p, numbers.q, numbers.public_numbers.e

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from sealoshub.authplugin import CredentialsRejected, Identity, identity_of
 from sealoshub.authplugin import certificate as certificates
 from sealoshub.authplugin.cache import Cache, SecretKeys
+from sealoshub.authplugin.certificaterules import CREDENTIAL_ID
+from sealoshub.authplugin.clientca import ClientAuthority
 from sealoshub.authplugin.kubeconfig import CertificatePair, credential_in, text_of
 from sealoshub.errors import AuthenticationError, DeniedError, NotFoundError
 from sealoshub.kube.account import service_account
@@ -32,7 +34,6 @@ CONTEXT_SECONDS: Final = 300.0
 HANDSHAKES: Final = 8  # at once: each costs this process a signature
 
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_CREDENTIAL_ID: Final = "authentication.kubernetes.io/credential-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ class Options:
         audiences: Audiences that tokens for the hub carry.
         require_audience: Refuse tokens that are good for the API server itself.
         client_certificates: Accept client certificates.
+        recognise: Recognise certificates of a CA of which others were seen before.
     """
 
     audiences: tuple[str, ...]
     require_audience: bool = False
     client_certificates: bool = True
+    recognise: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ class IdentityReviews:
         self._secrets = secrets
         self._now = now
         self._keys = SecretKeys()
-        self._contexts: Cache[tuple[ssl.SSLContext, datetime]] = Cache(CONTEXTS, clock)
+        self._authority = ClientAuthority(api, clock) if options.recognise else None
+        self._contexts: Cache[ssl.SSLContext] = Cache(CONTEXTS, clock)
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
 
     @staticmethod
@@ -160,39 +164,56 @@ class IdentityReviews:
                 "client certificates are not accepted here",
                 hint=f"Use a token: kubectl create token --audience {self._options.audiences[0]}.",
             )
-        async with self._handshakes:
-            context, not_after = self._context(pair)
-            try:
-                user = await self._api.self_subject_review_by_certificate(context)
-            except (AuthenticationError, DeniedError) as exc:
-                raise CredentialsRejected(
-                    "the API server does not accept the client certificate",
-                    hint="Is the kubeconfig of the cluster that this hub belongs to?",
-                ) from exc
-            except NotFoundError as exc:
-                raise CredentialsRejected(
-                    "the API server is too old to say whose a client certificate is (before 1.28)",
-                    hint="Use a token.",
-                ) from exc
+        now = self._now()
+        sent = certificates.read(pair, now)
+        user = self._authority.user(sent, now) if self._authority is not None else None
+        if user is None:
+            async with self._handshakes:
+                user = await self._by_handshake(pair, sent)
+            if self._authority is not None:
+                self._authority.learn(sent, user, now)
         return identity_of(
-            user, method="certificate", credential_id=_credential_id(user), expires=not_after
+            user, method="certificate", credential_id=_credential_id(user), expires=sent.not_after
         )
 
-    def _context(self, pair: CertificatePair) -> tuple[ssl.SSLContext, datetime]:
+    async def _by_handshake(
+        self, pair: CertificatePair, sent: certificates.ClientCertificate
+    ) -> UserInfo:
+        """Let the API server say whose certificate it is.
+
+        Raises:
+            CredentialsRejected: It does not accept it.
+            UnavailableError: It does not answer.
+        """
+        try:
+            return await self._api.self_subject_review_by_certificate(self._context(pair, sent))
+        except (AuthenticationError, DeniedError) as exc:
+            if self._authority is not None and isinstance(exc, AuthenticationError):
+                self._authority.learn(sent, None, self._now())
+            raise CredentialsRejected(
+                "the API server does not accept the client certificate",
+                hint="Is the kubeconfig of the cluster that this hub belongs to?",
+            ) from exc
+        except NotFoundError as exc:
+            raise CredentialsRejected(
+                "the API server is too old to say whose a client certificate is (before 1.28)",
+                hint="Use a token.",
+            ) from exc
+
+    def _context(
+        self, pair: CertificatePair, sent: certificates.ClientCertificate
+    ) -> ssl.SSLContext:
         # The key of the cache contains the private key as well. With the certificate alone, which
         # is no secret, anybody could use the context that its owner left here.
         key = self._keys.of(
             pair.certificate.decode("latin-1"), pair.key.reveal(), str(self._api.ca_generation)
         )
-        known = self._contexts.get(key)
-        if known is not None and self._now() < known[1]:
-            return known
-        certificate = certificates.read(pair, self._now())
-        context = self._api.client_context()
-        certificates.load(context, certificate)
-        made = context, certificate.not_after
-        self._contexts.put(key, made, CONTEXT_SECONDS)
-        return made
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._api.client_context()
+            certificates.load(context, sent)
+            self._contexts.put(key, context, CONTEXT_SECONDS)
+        return context
 
 
 def _unverified(token: str) -> dict[str, object]:
@@ -220,4 +241,4 @@ def _expiry(claims: dict[str, object]) -> datetime | None:
 
 
 def _credential_id(user: UserInfo) -> str:
-    return next(iter(user.extra.get(_CREDENTIAL_ID, ())), "")
+    return next(iter(user.extra.get(CREDENTIAL_ID, ())), "")
