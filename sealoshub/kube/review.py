@@ -223,6 +223,20 @@ class ApiServer:
                 return
             parameters["continue"] = str(metadata["continue"])
 
+    async def version(self, path: str) -> str:
+        """Return the resource version of the collection at *path* as of now.
+
+        It is no older than the question, whatever the API server remembers: whoever was told by a
+        watch of everything up to this version knows all that had happened before he asked.
+
+        Raises:
+            NotFoundError: The API server does not serve the resource.
+            UnavailableError: No sensible answer, or the token server may not read it.
+        """
+        nothing = {"fieldSelector": "metadata.name=none"}
+        metadata = (await self._own("GET", path, parameters=nothing)).get("metadata") or {}
+        return str(metadata.get("resourceVersion") or "")
+
     async def watch(
         self, path: str, *, resource_version: str, seconds: int
     ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
