@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import secrets
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -18,17 +17,20 @@ _V = TypeVar("_V")
 class SecretKeys:
     """Turn secrets into keys of a cache that are worth nothing outside this process.
 
-    It is a class because the key of the HMAC is random and made once.
+    It is a class because the key is random and made once.
     """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
     def of(self, *parts: str) -> bytes:
-        """Return the HMAC-SHA256 of *parts*, which are kept apart by their lengths."""
+        """Return the keyed BLAKE2b (RFC 7693) of *parts*, which are kept apart by their lengths.
+
+        It is a MAC as it is, and costs a fifth of an HMAC where a processor is cold.
+        """
         contents = [part.encode("utf-8", "surrogatepass") for part in parts]
-        text = b"".join(len(content).to_bytes(8, "big") + content for content in contents)
-        return hmac.digest(self._key, text, "sha256")
+        text = b"".join([len(content).to_bytes(8, "big") + content for content in contents])
+        return hashlib.blake2b(text, digest_size=32, key=self._key).digest()
 
     def of_bytes(self, content: bytes) -> bytes:
         """Return a digest of *content* in a fraction of the time, which must never be shown.
@@ -53,7 +55,7 @@ class Cache(Generic[_V]):
         self._size = size
         self._clock = clock
         self._kept: OrderedDict[Hashable, tuple[float, _V]] = OrderedDict()
-        self._asking: dict[Hashable, asyncio.Task[_V]] = {}
+        self._asking: dict[Hashable, asyncio.Future[_V]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -93,18 +95,43 @@ class Cache(Generic[_V]):
 
     def asking(
         self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]
-    ) -> asyncio.Task[_V]:
-        """Return the task that finds an answer which is not known, for several at once.
+    ) -> asyncio.Future[_V]:
+        """Return the future of an answer that is not known, for several at once.
 
         It belongs to everybody who asks the same: wait for it behind :func:`asyncio.shield`.
         """
-        task = self._asking.get(key)
-        if task is None:
+        future = self._asking.get(key)
+        if future is None:
             # A task of its own: the first caller may go away while the others still wait.
-            task = asyncio.get_running_loop().create_task(self._answer(key, question))
-            self._asking[key] = task
-            task.add_done_callback(lambda done: self._asked(key, done))
-        return task
+            future = asyncio.get_running_loop().create_task(self._answer(key, question))
+            self._asking[key] = future
+            future.add_done_callback(lambda done: self._asked(key, done))
+        return future
+
+    def expect(
+        self,
+        key: Hashable,
+        begin: Callable[[], asyncio.Future[_V]],
+        seconds: Callable[[_V], float],
+    ) -> asyncio.Future[_V]:
+        """Return the same for a question that needs no task.
+
+        Args:
+            key: What the answer depends on, all of it.
+            begin: Asks, and returns the future of the answer.
+            seconds: Tells for how many seconds an answer is true.
+        """
+        future = self._asking.get(key)
+        if future is None:
+            self._asking[key] = future = begin()
+
+            def came(done: asyncio.Future[_V]) -> None:
+                if self._asking.get(key) is done and not done.cancelled() and not done.exception():
+                    self.put(key, done.result(), seconds(done.result()))
+                self._asked(key, done)
+
+            future.add_done_callback(came)
+        return future
 
     async def _answer(
         self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]
@@ -114,8 +141,8 @@ class Cache(Generic[_V]):
             self.put(key, value, seconds)
         return value
 
-    def _asked(self, key: Hashable, task: asyncio.Task[_V]) -> None:
-        if self._asking.get(key) is task:
+    def _asked(self, key: Hashable, done: asyncio.Future[_V]) -> None:
+        if self._asking.get(key) is done:
             del self._asking[key]
-        if not task.cancelled():
-            task.exception()  # seen, even if every caller went away
+        if not done.cancelled():
+            done.exception()  # seen, even if every caller went away

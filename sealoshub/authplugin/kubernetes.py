@@ -32,7 +32,7 @@ from sealoshub.imagehub.names import GROUP, organization_namespace, split_reposi
 from sealoshub.imagehub.rights import Verb, verb_of_action
 from sealoshub.kube import UserInfo
 from sealoshub.kube.account import SERVICE_ACCOUNT, service_account
-from sealoshub.kube.answer import Decision, ResourceAttributes
+from sealoshub.kube.answer import Decision, ResourceAttributes, subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -224,9 +224,13 @@ class Kubernetes(Plugin):
         public = self._is_public(scope)
         decisions: list[Decision] = []
         if not identity.is_anonymous:
-            questions = [ask for action, ask in asked if not (public and action == "pull")]
-            # All begin at once; tasks of our own for that would cost a fifth of a question.
-            begun = [self._begin_review(identity, one) for one in questions]
+            who = _subject(identity)
+            # All begin at once; a task for each would cost a fifth of a question.
+            begun = [
+                self._begin_review(identity, who, ask)
+                for action, ask in asked
+                if not (public and action == "pull")
+            ]
             decisions = [await _said(one) for one in begun]
         grant = self._grant(asked, decisions, public=public)
         return await self._within_quota(identity, scope, grant)
@@ -280,23 +284,19 @@ class Kubernetes(Plugin):
         return Grant(frozenset({"*"}) if decision.allowed else frozenset(), decision.reason)
 
     async def _review(self, identity: Identity, asked: ResourceAttributes) -> Decision:
-        return await _said(self._begin_review(identity, asked))
+        return await _said(self._begin_review(identity, _subject(identity), asked))
 
     def _begin_review(
-        self, identity: Identity, asked: ResourceAttributes
-    ) -> Decision | asyncio.Task[Decision]:
-        """Return the decision if it is known, else the task that asks for it."""
+        self, identity: Identity, who: str, asked: ResourceAttributes
+    ) -> Decision | asyncio.Future[Decision]:
+        """Return the decision if it is known, else the future of the one that is asked for."""
         key = (identity.key, asked)
         known = self._decisions.get(key)
         if known is not None:
             return known
-
-        async def ask() -> tuple[Decision, float]:
-            user = UserInfo(identity.name, identity.uid, identity.groups, identity.extra)
-            decision = await self._api.subject_access_review(user, asked)
-            return decision, DECISION_SECONDS if decision.allowed else NEGATIVE_SECONDS
-
-        return self._decisions.asking(key, ask)
+        return self._decisions.expect(
+            key, lambda: self._api.begin_subject_access_review(who, asked), _seconds
+        )
 
     # ------------------------------------------------------------------ without asking
     def recall_authenticate(self, credential: Credential) -> Identity | NoOpinion | None:
@@ -383,7 +383,15 @@ class OneShot(Kubernetes):
         return None
 
 
-async def _said(begun: Decision | asyncio.Task[Decision]) -> Decision:
+def _subject(identity: Identity) -> str:
+    return subject(UserInfo(identity.name, identity.uid, identity.groups, identity.extra))
+
+
+def _seconds(decision: Decision) -> float:
+    return DECISION_SECONDS if decision.allowed else NEGATIVE_SECONDS
+
+
+async def _said(begun: Decision | asyncio.Future[Decision]) -> Decision:
     """Return a decision that is known or being asked for."""
     return begun if isinstance(begun, Decision) else await asyncio.shield(begun)
 

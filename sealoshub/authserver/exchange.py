@@ -342,7 +342,7 @@ class Exchange:
         }
         if login is not None:
             digest = self._keys.of(login.account, login.secret.reveal())
-            fields["credential"] = f"hmac:{digest.hex()[:12]}"
+            fields["credential"] = f"digest:{digest.hex()[:12]}"
         self._audit.write(self._now(), fields)
 
 

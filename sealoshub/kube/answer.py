@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from json.encoder import encode_basestring_ascii as quoted
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from sealoshub.errors import (
     AuthenticationError,
@@ -18,30 +19,37 @@ from sealoshub.errors import (
 from sealoshub.kube import ConflictError, GoneError, UserInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MAX_MESSAGE: Final = 500  # characters of a Status message that are worth keeping
+_DECODER: Final = json.JSONDecoder()  # `json.loads` guesses an encoding first
 _STATUS_BYTES: Final = 65536  # a Status is short; the rest is not ours to parse
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceAttributes:
+class _Attributes(NamedTuple):
+    """Its fields. A tuple, because it is a key of caches: its hash costs next to nothing."""
+
+    verb: str
+    group: str
+    resource: str
+    name: str
+    namespace: str
+
+
+class ResourceAttributes(_Attributes):
     """What a SubjectAccessReview asks (`authorization.k8s.io/v1` ResourceAttributes).
 
     Raises:
         ValueError: An empty name, which the API server would read as "all of them".
     """
 
-    verb: str
-    group: str
-    resource: str
-    name: str
-    namespace: str = ""
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, verb: str, group: str, resource: str, name: str, namespace: str = "") -> Self:
         """Hold the one rule that a mistake here must never break."""
-        if not self.name or not self.verb:
+        if not name or not verb:
             raise ValueError("a review of an empty name asks about everything")
+        return super().__new__(cls, verb, group, resource, name, namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +68,35 @@ class TokenReview:
     audiences: tuple[str, ...]
 
 
-def subject_access_review(user: UserInfo, asked: ResourceAttributes) -> dict[str, Any]:
-    """Return the body of the question whether *user* may do *asked*."""
-    attributes = {
-        "verb": asked.verb,
-        "group": asked.group,
-        "resource": asked.resource,
-        "name": asked.name,
-    }
-    if asked.namespace:
-        attributes["namespace"] = asked.namespace
-    spec: dict[str, Any] = {"user": user.name, "resourceAttributes": attributes}
+def subject(user: UserInfo) -> str:
+    """Return the fields of a SubjectAccessReview that say who *user* is.
+
+    JSON by hand, because nothing is asked more often: an encoder takes ten times as long.
+    """
+    fields = f'"user":{quoted(user.name)}'
     if user.groups:
-        spec["groups"] = list(user.groups)
+        fields += f',"groups":{_list(user.groups)}'
     if user.uid:
-        spec["uid"] = user.uid
+        fields += f',"uid":{quoted(user.uid)}'
     if user.extra:
-        spec["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": spec,
-    }
+        extra = [f"{quoted(key)}:{_list(values)}" for key, values in user.extra.items()]
+        fields += f',"extra":{{{",".join(extra)}}}'
+    return fields
+
+
+def subject_access_review(who: str, asked: ResourceAttributes) -> bytes:
+    """Return the body of the question whether the user of :func:`subject` may do *asked*."""
+    namespace = f',"namespace":{quoted(asked.namespace)}' if asked.namespace else ""
+    return (
+        '{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","spec":{'
+        f'{who},"resourceAttributes":{{"verb":{quoted(asked.verb)}'
+        f',"group":{quoted(asked.group)},"resource":{quoted(asked.resource)}'
+        f',"name":{quoted(asked.name)}{namespace}}}}}}}'
+    ).encode("ascii")
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{','.join(map(quoted, texts))}]"
 
 
 def decision(review: Mapping[str, Any]) -> Decision:
@@ -140,7 +155,7 @@ def own_checked(status: int, content: bytes, what: str) -> dict[str, Any]:
 def _success(status: int, content: bytes, what: str) -> dict[str, Any]:
     if status in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
         try:
-            answer = json.loads(content)
+            answer = _DECODER.decode(content.decode())
         except (ValueError, RecursionError) as exc:
             raise UnavailableError(f"the API server answered {what} without JSON") from exc
         if not isinstance(answer, dict):

@@ -128,16 +128,41 @@ class Channel:
             UnavailableError: No answer in time.
         """
         request = self._request(method, path, headers, body, parameters)
+        repeatable = method == "GET" or path.endswith("reviews")
+        return await self.ask(request, limit=limit, repeatable=repeatable)
+
+    def begin(self, request: bytes, *, limit: int) -> asyncio.Future[tuple[int, bytes]] | None:
+        """Send a request over a connection that has nothing to do; None if there is none.
+
+        What is returned ends as :meth:`send` does. It belongs to the connection: wait for it
+        behind :func:`asyncio.shield`, or hang up by cancelling it.
+        """
+        pool = self._current_pool()
+        connection = pool.take_idle()
+        return None if connection is None else self._ask(pool, connection, request, limit, None)
+
+    async def ask(self, request: bytes, *, limit: int, repeatable: bool) -> tuple[int, bytes]:
+        """Send one request over the common connections; return the status and the content.
+
+        Args:
+            request: As :func:`posted` makes it.
+            limit: Bytes of the answer.
+            repeatable: It changes nothing to be asked twice.
+
+        Raises:
+            TooLargeError: The answer is longer than *limit*.
+            UnavailableError: No answer in time.
+        """
         pool = self._current_pool()
         ends = now() + self._seconds
         connection = pool.take_idle()
         if connection is not None:
             try:
                 return await self._ask(pool, connection, request, limit, ends)
-            except CutOffError:
+            except CutOffError as exc:
                 # The server hung up while the question was on its way. Asked again if nothing
                 # of an answer came and it changes nothing to be asked twice.
-                if connection.was_heard or not (method == "GET" or path.endswith("reviews")):
+                if exc.was_heard or not repeatable:
                     raise
         async with self._deadline(ends):
             connection = await pool.take()
@@ -207,20 +232,43 @@ class Channel:
         finally:
             pool.give_back(connection)
 
-    async def _ask(
+    def _ask(
         self,
         pool: ConnectionPool,
         connection: HttpConnection,
         request: bytes,
         limit: int,
-        ends: float,
-    ) -> tuple[int, bytes]:
+        ends: float | None,
+    ) -> asyncio.Future[tuple[int, bytes]]:
+        """Send *request* over *connection*, and let go of that when the answer is there.
+
+        Args:
+            pool: Where the connection belongs.
+            connection: It.
+            request: As it is sent.
+            limit: Bytes of the answer.
+            ends: When the answer must be there, in the time of the event loop; None for the
+                limit of one call from now.
+        """
         try:
-            return await connection.ask(request, limit, ends - now())
-        except TimeoutError as exc:
-            raise self._too_late() from exc
-        finally:
+            answer = connection.ask(request, limit)
+        except CutOffError as exc:
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(exc)
+        loop = answer.get_loop()
+        seconds = self._seconds if ends is None else ends - loop.time()
+        timer = loop.call_later(seconds, self._expire, answer)
+
+        def let_go(_: object) -> None:
+            timer.cancel()
             pool.give_back(connection)
+
+        answer.add_done_callback(let_go)
+        return answer
+
+    def _expire(self, answer: asyncio.Future[tuple[int, bytes]]) -> None:
+        if not answer.done():
+            answer.set_exception(self._too_late())
 
     def _request(
         self,
@@ -235,20 +283,34 @@ class Channel:
         Raises:
             InvalidInputError: A part of it cannot stand in a request.
         """
+        content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        if body is not None:
+            headers = {"content-type": "application/json", **headers}
+        head = self.head(method, path, headers, parameters)
+        if body is None and method == "GET":
+            return head + b"\r\n"
+        return posted(head, content)
+
+    def head(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        parameters: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return the head of a request, but for the length of its content.
+
+        Raises:
+            InvalidInputError: A part of it cannot stand in a request.
+        """
         query = f"?{urlencode(parameters)}" if parameters else ""
         target = f"{self._prefix}{path}{query}"
         fields = {"accept": "application/json", "accept-encoding": "gzip", **headers}
-        content = b""
-        if body is not None:
-            content = json.dumps(body, separators=(",", ":")).encode()
-            fields = {"content-type": "application/json", **fields}
-        if body is not None or method != "GET":
-            fields["content-length"] = str(len(content))
-        lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
         if _UNSPEAKABLE.search(target) or _UNSPEAKABLE_VALUE.search("".join(fields.values())):
             # Its text may be a credential.
             raise InvalidInputError("a question to the API server holds unusual characters")
-        return f"{method} {target}{self._common}{lines}\r\n".encode("ascii") + content
+        lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+        return f"{method} {target}{self._common}{lines}".encode("ascii")
 
     def _current_pool(self) -> ConnectionPool:
         generation = self.ca_generation
@@ -277,6 +339,11 @@ class Channel:
 
     def _too_late(self) -> UnavailableError:
         return UnavailableError(f"the API server did not answer within {self._seconds:g} s")
+
+
+def posted(head: bytes, content: bytes) -> bytes:
+    """Return the request of *head*, made by :meth:`Channel.head`, and *content*."""
+    return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(content), content)
 
 
 def now() -> float:

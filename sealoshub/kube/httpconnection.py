@@ -31,7 +31,15 @@ class TooLargeError(UnavailableError):
 
 
 class CutOffError(UnavailableError):
-    """The API server took the connection, and hung up without an answer."""
+    """The API server took the connection, and hung up without an answer.
+
+    Args:
+        was_heard: Whether anything of an answer came.
+    """
+
+    def __init__(self, message: str, *, was_heard: bool = False) -> None:
+        super().__init__(message)
+        self.was_heard = was_heard
 
 
 class RefusedByTlsError(UnavailableError):
@@ -92,41 +100,30 @@ class HttpConnection(asyncio.Protocol):
         exchange = self._exchange
         return self.is_open and (exchange is None or (exchange.is_complete and exchange.stays))
 
-    @property
-    def was_heard(self) -> bool:
-        """Whether anything of an answer to the last question came."""
-        return self._exchange is not None and self._exchange.fed > 0
-
     def abort(self) -> None:
         """Hang up at once."""
         if self._transport is not None:
             self._transport.abort()
 
-    async def ask(self, request: bytes, limit: int, seconds: float) -> tuple[int, bytes]:
-        """Send a request and return status and content of the answer.
+    def ask(self, request: bytes, limit: int) -> asyncio.Future[tuple[int, bytes]]:
+        """Send a request, and return the future of status and content of the answer.
+
+        No coroutine, because most questions are asked two at a time, and a task for each would
+        cost a tenth of them. Nothing but the answer and the end of the connection ends the future;
+        it may fail with `TooLargeError` (more than *limit*), `CutOffError` (no answer, or only a
+        part of one), `RefusedByTlsError` (the server does not take our certificate), or
+        `UnavailableError` (the answer is no HTTP).
 
         Args:
             request: Head and body.
             limit: Bytes of the content.
-            seconds: Until the whole answer must have come.
 
         Raises:
-            TimeoutError: It did not.
-            TooLargeError: The content is longer than *limit*.
-            CutOffError: The connection ended before an answer.
-            RefusedByTlsError: The server does not take our certificate.
-            UnavailableError: The answer is no HTTP.
+            CutOffError: The connection has ended already.
         """
         exchange = self._begin(request, limit)
-        waiter = exchange.waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _expire, waiter)
-        try:
-            # Whoever fills in the answer wakes us when it is complete, or never will be.
-            await waiter
-        finally:
-            timer.cancel()
-        exchange.require_no_error()
-        return exchange.status, exchange.content(limit)
+        exchange.answer = answer = self._loop.create_future()
+        return answer
 
     async def open(self, request: bytes, seconds: float) -> int:
         """Send a request and return the status of an answer that may have no end.
@@ -184,6 +181,7 @@ class _Exchange:
         "_is_followed",
         "_limit",
         "_parser",
+        "answer",
         "error",
         "fed",
         "is_complete",
@@ -201,6 +199,7 @@ class _Exchange:
         self._encoding = b""
         self._has_length = False
         self._is_followed = False
+        self.answer: asyncio.Future[tuple[int, bytes]] | None = None
         self.error: UnavailableError | None = None
         self.fed = 0  # bytes, of the head while there is none
         self.is_complete = False
@@ -236,15 +235,17 @@ class _Exchange:
         elif is_refusal(exc):
             self.error = RefusedByTlsError("the API server refused our certificate")
         else:
-            self.error = CutOffError("the API server hung up without an answer")
+            self.error = CutOffError(
+                "the API server hung up without an answer", was_heard=self.fed > 0
+            )
             self.error.__cause__ = exc
         self._wake()
 
-    def content(self, limit: int) -> bytes:
+    def _content(self) -> bytes:
         """Return what came, unpacked.
 
         Raises:
-            TooLargeError: It is longer than *limit*.
+            TooLargeError: It is longer than the limit.
             UnavailableError: It cannot be unpacked.
         """
         packed = b"".join(self.received)
@@ -254,7 +255,7 @@ class _Exchange:
             raise UnavailableError("the API server answered in an encoding that nobody asked for")
         unpacking = zlib.decompressobj(_GZIP)
         try:
-            found = unpacking.decompress(packed, limit)
+            found = unpacking.decompress(packed, self._limit)
         except zlib.error as exc:
             raise UnavailableError("the API server's answer cannot be unpacked") from exc
         if unpacking.unconsumed_tail:
@@ -282,6 +283,12 @@ class _Exchange:
     def _wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
+        if self.answer is not None and not self.answer.done():
+            try:
+                self.require_no_error()
+                self.answer.set_result((self.status, self._content()))
+            except UnavailableError as exc:
+                self.answer.set_exception(exc)
 
     # ------------------------------------------------------------------ called by the parser
     def on_message_begin(self) -> None:
@@ -321,11 +328,6 @@ class _Exchange:
         if self.status and not self.is_complete:
             self.is_complete = True
             self.stays = self._parser.should_keep_alive()
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
 
 
 def is_refusal(exc: BaseException | None) -> bool:

@@ -7,19 +7,20 @@ server has influence on none of them. Every call ends within :data:`CALL_SECONDS
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.errors import AuthenticationError, DeniedError, UnavailableError
 from sealoshub.kube import answer as answers
 from sealoshub.kube.answer import Decision, ResourceAttributes, TokenReview
-from sealoshub.kube.channel import Channel, now
+from sealoshub.kube.channel import Channel, now, posted
 from sealoshub.kube.httpconnection import CutOffError, RefusedByTlsError, TooLargeError
 from sealoshub.kube.watchedfile import WatchedFile
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from sealoshub.kube import UserInfo
@@ -34,6 +35,7 @@ SMALLER: Final = 8  # times, if that was too much at once
 
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
+_ACCESS_REVIEWS: Final = f"{_AUTHORIZATION}/subjectaccessreviews"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -63,6 +65,8 @@ class ApiServer:
     ) -> None:
         self._channel = Channel(server, ca_file=ca_file, seconds=call_seconds)
         self._token = WatchedFile(token_file) if token_file else None
+        self._heads: tuple[Mapping[str, str], bytes] | None = None
+        self._heads_of = b""
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -147,9 +151,44 @@ class ApiServer:
         Raises:
             UnavailableError: No sensible answer, or the token server may not ask.
         """
-        body = answers.subject_access_review(user, asked)
-        answer = await self._own("POST", f"{_AUTHORIZATION}/subjectaccessreviews", body)
-        return answers.decision(answer)
+        return await self._access_review(self._access_request(answers.subject(user), asked))
+
+    def begin_subject_access_review(
+        self, who: str, asked: ResourceAttributes
+    ) -> asyncio.Future[Decision]:
+        """Begin to ask as :meth:`subject_access_review` does; the question is on its way at once.
+
+        Args:
+            who: The user, written by :func:`sealoshub.kube.answer.subject`.
+            asked: What he wants to do.
+
+        Raises:
+            UnavailableError: The token server has no token.
+        """
+        loop = asyncio.get_running_loop()
+        request = self._access_request(who, asked)
+        begun = self._channel.begin(request, limit=MAX_ANSWER)
+        if begun is None:  # a connection has to be opened first
+            return loop.create_task(self._access_review(request))
+        decided: asyncio.Future[Decision] = loop.create_future()
+
+        def answered(done: asyncio.Future[tuple[int, bytes]]) -> None:
+            failure = None if done.cancelled() else done.exception()
+            if isinstance(failure, CutOffError) and not failure.was_heard:
+                # Nothing of an answer came, and to ask twice changes nothing.
+                again = loop.create_task(self._access_review(request))
+                again.add_done_callback(lambda done: _settle(decided, done.result))
+            else:
+                _settle(decided, lambda: _decision(done.result()))
+
+        begun.add_done_callback(answered)
+        return decided
+
+    def _access_request(self, who: str, asked: ResourceAttributes) -> bytes:
+        return posted(self._own_heads()[1], answers.subject_access_review(who, asked))
+
+    async def _access_review(self, request: bytes) -> Decision:
+        return _decision(await self._channel.ask(request, limit=MAX_ANSWER, repeatable=True))
 
     # ------------------------------------------------------------------ objects
     async def get(self, path: str) -> dict[str, Any]:
@@ -316,13 +355,21 @@ class ApiServer:
         """A number that grows when the CA changes; contexts made before are stale then."""
         return self._channel.ca_generation
 
-    def _own_headers(self) -> dict[str, str]:
-        if self._token is None:
-            return {}
-        text = self._token.read(now())[0].decode("ascii", "replace").strip()
-        if not text or not text.isascii() or not text.isprintable():
-            raise UnavailableError("the token server's own token file holds no token")
-        return {"authorization": f"Bearer {text}"}
+    def _own_headers(self) -> Mapping[str, str]:
+        return self._own_heads()[0]
+
+    def _own_heads(self) -> tuple[Mapping[str, str], bytes]:
+        """Return the headers of a question of our own, and the head of the most frequent one.
+
+        Both are made anew when the token changes; its bytes are what is remembered of it.
+        """
+        token = b"" if self._token is None else self._token.read(now())[0]
+        if self._heads is None or token is not self._heads_of:
+            headers = {} if self._token is None else {"authorization": f"Bearer {_text(token)}"}
+            fields = {"content-type": "application/json", **headers}
+            self._heads = headers, self._channel.head("POST", _ACCESS_REVIEWS, fields)
+            self._heads_of = token
+        return self._heads
 
     async def _own(
         self,
@@ -336,11 +383,39 @@ class ApiServer:
         """Send a request with the token server's own credential."""
         headers = self._own_headers()
         if body is not None:
-            headers["content-type"] = content_type
+            headers = {**headers, "content-type": content_type}
         status, content = await self._channel.send(
             method, path, headers, body, parameters=parameters, limit=MAX_ANSWER
         )
         return answers.own_checked(status, content, path)
+
+
+def _text(token: bytes) -> str:
+    """Return the token server's own token.
+
+    Raises:
+        UnavailableError: It is none.
+    """
+    text = token.decode("ascii", "replace").strip()
+    if not text or not text.isascii() or not text.isprintable():
+        raise UnavailableError("the token server's own token file holds no token")
+    return text
+
+
+def _decision(answer: tuple[int, bytes]) -> Decision:
+    return answers.decision(answers.own_checked(*answer, _ACCESS_REVIEWS))
+
+
+def _settle(future: asyncio.Future[Decision], outcome: Callable[[], Decision]) -> None:
+    """Let *future* end as *outcome* does."""
+    if future.done():
+        return
+    try:
+        future.set_result(outcome())
+    except asyncio.CancelledError:
+        future.cancel()
+    except Exception as exc:  # noqa: BLE001  # whoever waits for it handles it
+        future.set_exception(exc)
 
 
 def _self_review() -> tuple[str, dict[str, Any]]:

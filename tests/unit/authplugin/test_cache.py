@@ -131,6 +131,56 @@ def test_what_is_forgotten_while_it_is_asked_is_not_kept() -> None:
     assert asyncio.run(run()) is None
 
 
+def test_a_future_is_expected_by_all_who_ask() -> None:
+    """It is begun once, outlives who goes away, and is kept for as long as its answer says."""
+
+    async def run() -> None:
+        clock = Clock()
+        cache: Cache[int] = Cache(10, clock)
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        begun: list[asyncio.Future[int]] = []
+
+        def begin() -> asyncio.Future[int]:
+            begun.append(answer)
+            return answer
+
+        async def waiting() -> int:
+            return await asyncio.shield(cache.expect("k", begin, float))
+
+        first, second = asyncio.ensure_future(waiting()), asyncio.ensure_future(waiting())
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+        answer.set_result(7)
+        assert (await second, len(begun)) == (7, 1)
+        assert cache.get("k") == 7
+        clock.now += 7
+        assert cache.get("k") is None
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("forgotten", [False, True], ids=["failed", "forgotten"])
+def test_a_future_that_is_not_kept(forgotten: bool) -> None:  # noqa: FBT001  # two cases of one
+    """A failure is no answer, and what was forgotten meanwhile is none either."""
+
+    async def run() -> None:
+        cache: Cache[int] = Cache(10, Clock())
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        expected = cache.expect("k", lambda: answer, float)
+        if forgotten:
+            cache.forget("k")
+            answer.set_result(7)
+        else:
+            answer.set_exception(OSError("down"))
+        await asyncio.wait([expected])
+        assert cache.get("k") is None
+        again: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        assert cache.expect("k", lambda: again, float) is again
+
+    asyncio.run(run())
+
+
 def test_keys_keep_their_parts_apart() -> None:
     """Two users whose name and password run together equally are two keys, here and elsewhere."""
     keys = SecretKeys()

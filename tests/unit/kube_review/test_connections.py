@@ -11,10 +11,12 @@ import pytest
 import uvloop
 
 from sealoshub.errors import InvalidInputError, UnavailableError
-from sealoshub.kube import connectionpool, httpconnection
+from sealoshub.kube import UserInfo, connectionpool, httpconnection
+from sealoshub.kube.answer import Decision, ResourceAttributes, subject
 from sealoshub.kube.channel import Channel
 from sealoshub.kube.connectionpool import Address, ConnectionPool
 from sealoshub.kube.httpconnection import CutOffError, TooLargeError
+from sealoshub.kube.review import ApiServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -97,7 +99,8 @@ async def ask(pool: ConnectionPool, limit: int = LIMIT) -> tuple[int, bytes]:
     """Ask as the channel does."""
     connection = await pool.take()
     try:
-        return await connection.ask(QUESTION, limit, SECONDS)
+        async with asyncio.timeout(SECONDS):
+            return await connection.ask(QUESTION, limit)
     finally:
         pool.give_back(connection)
 
@@ -330,6 +333,95 @@ def test_a_server_that_hangs_up_on_an_old_connection(
             finally:
                 await channel.aclose()
             assert len(script.asked) == 2 + asked_twice
+
+    run(work())
+
+
+REVIEWED: Final = answer(b'{"status":{"allowed":true,"reason":"a rule"}}', status=b"201 Created")
+PULL: Final = ResourceAttributes("pull", "imagehub.sealos.io", "repositories", "app", "hub-a")
+WHO: Final = subject(UserInfo("alice"))
+
+
+@asynccontextmanager
+async def api_of(script: Scripted, idle: int, seconds: float = SECONDS) -> AsyncIterator[ApiServer]:
+    """Have an API server with so many idle connections to *script*."""
+    api = ApiServer(f"http://localhost:{script.port}", call_seconds=seconds)
+    script.answers[:0] = [answer(b"{}")] * idle
+    try:
+        await asyncio.gather(*(api.get("/a") for _ in range(idle)))
+        yield api
+    finally:
+        await api.aclose()
+
+
+def test_reviews_that_begin_are_on_their_way_together(
+    run: Callable[[Awaitable[Any]], Any],
+) -> None:
+    """The second does not wait for the answer to the first."""
+
+    async def work() -> None:
+        async with scripted(REVIEWED, REVIEWED) as script, api_of(script, idle=2) as api:
+            script.gate.clear()
+            begun = [api.begin_subject_access_review(WHO, PULL) for _ in range(2)]
+            await until(lambda: len(script.asked) == 2 + 2)
+            assert not any(one.done() for one in begun)
+            script.gate.set()
+            assert await asyncio.gather(*begun) == [Decision(allowed=True, reason="a rule")] * 2
+
+    run(work())
+
+
+@pytest.mark.parametrize("idle", [0, 1], ids=["no connection", "one that is cut off"])
+def test_a_review_that_begins_without_a_connection(
+    run: Callable[[Awaitable[Any]], Any], idle: int
+) -> None:
+    """One is opened for it, also after the server hung up on an old one."""
+
+    async def work() -> None:
+        script_of = scripted(*[HANG_UP] * idle, REVIEWED)
+        async with script_of as script, api_of(script, idle=idle) as api:
+            assert await api.begin_subject_access_review(WHO, PULL) == Decision(
+                allowed=True, reason="a rule"
+            )
+            assert script.connections == 1 + idle
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (b"HTTP/1.1 201 Cr(closed)", "hung up"),
+        (answer(b"{}"), "without a decision"),
+        (answer(b"no JSON"), "without JSON"),
+        (answer(b"{}", status=b"403 Forbidden"), "refuses the token server itself"),
+        (b"nonsense\r\n\r\n", "does not speak HTTP"),
+    ],
+    ids=["half an answer", "no decision", "no JSON", "403", "no HTTP"],
+)
+def test_a_review_that_fails_after_it_began(
+    run: Callable[[Awaitable[Any]], Any], said: bytes, message: str
+) -> None:
+    """It is asked once, and the failure is that of a review that was waited for."""
+
+    async def work() -> None:
+        async with scripted(said) as script, api_of(script, idle=1) as api:
+            with pytest.raises(UnavailableError, match=message):
+                await api.begin_subject_access_review(WHO, PULL)
+            assert len(script.asked) == 1 + 1
+
+    run(work())
+
+
+def test_a_review_that_nobody_answers_ends_in_time(run: Callable[[Awaitable[Any]], Any]) -> None:
+    """The limit of a call holds for it, and its connection is given up."""
+
+    async def work() -> None:
+        async with scripted(REVIEWED) as script, api_of(script, idle=1, seconds=0.5) as api:
+            script.gate.clear()
+            with pytest.raises(UnavailableError, match="did not answer within"):
+                await api.begin_subject_access_review(WHO, PULL)
+            script.gate.set()
 
     run(work())
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sealoshub.authplugin import certificate as certificates
 from sealoshub.authplugin.kubeconfig import CertificatePair
@@ -19,7 +22,7 @@ from sealoshub.errors import (
     UnavailableError,
 )
 from sealoshub.kube import ConflictError, GoneError, UserInfo, review
-from sealoshub.kube.answer import ResourceAttributes
+from sealoshub.kube.answer import ResourceAttributes, subject, subject_access_review
 from sealoshub.kube.review import ApiServer
 from sealoshub.secret import Secret
 from tests.unit.authserver.fake_kubernetes import (
@@ -171,6 +174,38 @@ def test_an_access_review_carries_all_of_the_user(fake: FakeKubernetes, token_fi
             "name": "app",
             "namespace": "hub-team",
         },
+    }
+
+
+TEXTS = st.text(max_size=20)
+
+
+@given(
+    user=st.builds(
+        UserInfo,
+        TEXTS,
+        TEXTS,
+        st.lists(TEXTS, max_size=3).map(tuple),
+        st.dictionaries(TEXTS, st.lists(TEXTS, max_size=3).map(tuple), max_size=3),
+    ),
+    asked=st.builds(
+        ResourceAttributes, TEXTS.filter(bool), TEXTS, TEXTS, TEXTS.filter(bool), TEXTS
+    ),
+)
+def test_an_access_review_says_what_it_was_given(user: UserInfo, asked: ResourceAttributes) -> None:
+    """Whatever a name holds, it stays one value of the JSON; what is empty is left out."""
+    attributes = {key: value for key, value in asked._asdict().items() if key != "namespace"}
+    if asked.namespace:
+        attributes["namespace"] = asked.namespace
+    spec = {
+        "user": user.name,
+        "uid": user.uid,
+        "groups": list(user.groups),
+        "extra": {key: list(values) for key, values in user.extra.items()},
+    }
+    assert json.loads(subject_access_review(subject(user), asked))["spec"] == {
+        **{key: value for key, value in spec.items() if value or key == "user"},
+        "resourceAttributes": attributes,
     }
 
 
