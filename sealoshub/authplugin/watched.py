@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from sealoshub.errors import NotFoundError, SealosHubError
@@ -12,7 +13,7 @@ from sealoshub.imagehub.names import GROUP, VERSION
 from sealoshub.kube import GoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sealoshub.kube.review import ApiServer
 
@@ -26,6 +27,22 @@ RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)  # after failures in a row
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How long one watch lasts, and how long its silence is believed.
+
+    Args:
+        watch: Seconds of one watch.
+        fresh: Seconds after the last proof that what is kept is true.
+    """
+
+    watch: int = WATCH_SECONDS
+    fresh: float = FRESH_SECONDS
+
+
+_USUAL: Final = Rhythm()
+
+
 class Watched(Generic[T]):
     """What is kept of the objects of one kind, kept true by list and watch.
 
@@ -37,15 +54,26 @@ class Watched(Generic[T]):
         clock: Monotonic time in seconds.
         plural: The kind, as it stands in paths: `repositories`.
         subject: What is not known while the watch fails, in words.
+        namespace: Where the objects are; empty for a kind of the whole cluster.
+        rhythm: Of the watches.
     """
 
-    def __init__(
-        self, api: ApiServer, clock: Callable[[], float], plural: str, subject: str
+    def __init__(  # noqa: PLR0913  # what is watched, and how
+        self,
+        api: ApiServer,
+        clock: Callable[[], float],
+        plural: str,
+        subject: str,
+        *,
+        namespace: str = "",
+        rhythm: Rhythm = _USUAL,
     ) -> None:
         self._api = api
         self._clock = clock
         self._what = plural
-        self._path = f"/apis/{GROUP}/{VERSION}/{plural}"
+        within = f"namespaces/{namespace}/" if namespace else ""
+        self._path = f"/apis/{GROUP}/{VERSION}/{within}{plural}"
+        self._rhythm = rhythm
         self._kept: dict[str, T] = {}  # by the name of the object
         self._version = ""
         self._proved = float("-inf")
@@ -55,6 +83,15 @@ class Watched(Generic[T]):
     def keep(self, item: dict[str, Any], key: str) -> T | None:
         """Return what is kept of *item*, whose name is *key*; None if it is worth nothing."""
         raise NotImplementedError
+
+    def has_room(self, kept: Mapping[str, T]) -> bool:
+        """Tell whether one more object may be kept beside *kept*."""
+        del kept
+        return True
+
+    def heard(self) -> None:
+        """Take note that the server spoke: all that it said is known, up to the last version."""
+        self._proved = self._clock()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -69,7 +106,7 @@ class Watched(Generic[T]):
 
     def unknown(self) -> str | None:
         """Return why it is not known now; None if it is known."""
-        return None if self._clock() - self._proved <= FRESH_SECONDS else self._failure
+        return None if self._clock() - self._proved <= self._rhythm.fresh else self._failure
 
     def unread(self) -> str | None:
         """Return why it never was known; None if it was, however long ago."""
@@ -86,8 +123,13 @@ class Watched(Generic[T]):
         """Keep *value* of the object *key*, or nothing."""
         if value is None:
             self._kept.pop(key, None)
-        else:
+        elif key in self._kept or self.has_room(self._kept):
             self._kept[key] = value
+
+    def take(self, kind: str, item: dict[str, Any]) -> None:
+        """Take note of an event of the type *kind* about *item*."""
+        key = name_of(item)
+        self.put(key, None if kind == "DELETED" else self.keep(item, key))
 
     async def _run(self) -> None:
         failures = 0
@@ -113,13 +155,13 @@ class Watched(Generic[T]):
 
     async def _list(self) -> None:
         asked = self._clock()
-        found = {}
+        found: dict[str, T] = {}
         version = ""
         async for items, version in self._api.pages(self._path):  # noqa: B007  # the last is kept
             for item in items:
-                key = _id(item)
+                key = name_of(item)
                 value = self.keep(item, key)
-                if value is not None:
+                if value is not None and self.has_room(found):
                     found[key] = value
         self.replace(found)
         self._version, self._proved = version, asked
@@ -127,17 +169,16 @@ class Watched(Generic[T]):
     async def _watch(self) -> None:
         began = self._clock()
         async for kind, item in self._api.watch(
-            self._path, resource_version=self._version, seconds=WATCH_SECONDS
+            self._path, resource_version=self._version, seconds=self._rhythm.watch
         ):
             if kind != "BOOKMARK":
-                key = _id(item)
-                self.put(key, None if kind == "DELETED" else self.keep(item, key))
-            version = (item.get("metadata") or {}).get("resourceVersion")
+                self.take(kind, item)
+            version = _metadata(item).get("resourceVersion")
             if version:
                 self._version = str(version)
-            self._proved = self._clock()
-        self._proved = self._clock()
-        if self._proved - began < SHORTEST_WATCH:
+            self.heard()
+        self.heard()
+        if self._clock() - began < SHORTEST_WATCH:
             await asyncio.sleep(SHORTEST_WATCH)  # a server that ends watches at once is not hurried
 
     async def look(self, key: str) -> None:
@@ -157,5 +198,11 @@ class Watched(Generic[T]):
             self.put(key, self.keep(item, key))
 
 
-def _id(item: dict[str, Any]) -> str:
-    return str((item.get("metadata") or {}).get("name") or "")
+def name_of(item: dict[str, Any]) -> str:
+    """Return the name of an object; empty if it has none."""
+    return str(_metadata(item).get("name") or "")
+
+
+def _metadata(item: dict[str, Any]) -> dict[str, Any]:
+    metadata = item.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}

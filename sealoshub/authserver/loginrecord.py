@@ -60,7 +60,10 @@ class LoginRecord:
         """When it ends if it is not used again."""
         if not self.idle_seconds:
             return self.expires
-        return min(self.expires, self.last_used + timedelta(seconds=self.idle_seconds))
+        try:
+            return min(self.expires, self.last_used + timedelta(seconds=self.idle_seconds))
+        except OverflowError:  # in more years than there are
+            return self.expires
 
     def allows(self, scope: Scope, action: str) -> bool:
         """Tell whether the login's own limits include *action* on *scope*."""
@@ -204,7 +207,7 @@ def read(item: Mapping[str, Any]) -> LoginRecord | None:
             name=spec.get("name") or "",
             noted=bool(used),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 

@@ -30,6 +30,7 @@ from sealoshub.authserver.loginrecord import (
     text_of,
     user_label,
 )
+from sealoshub.authserver.loginwatch import LoginWatch
 from sealoshub.errors import (
     DeniedError,
     InvalidInputError,
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
 REFRESH: Final = "shr_"
 PERSONAL: Final = "shp_"
 TOKEN_BYTES: Final = 32  # 256 random bits, 43 characters
-# A login that was read is believed so long, and by SEEN_SECONDS of the app for a second more: a
-# revocation elsewhere bites within ten.
+# A login that was read, or a copy that was proved, is believed so long, and by SEEN_SECONDS of the
+# app for a second more: a revocation elsewhere bites within ten, and at once if the watch tells.
 LOGIN_SECONDS: Final = 9.0
 NEGATIVE_SECONDS: Final = 5.0
 USED_SECONDS: Final = 3600.0  # `status.lastUsed` is written at most so often
@@ -126,11 +127,24 @@ class Logins:
         self._known: Cache[LoginRecord | Literal[False]] = Cache(LOGINS, clock)
         self._used: Cache[bool] = Cache(LOGINS, clock)
         self._writing: set[asyncio.Task[None]] = set()
-        self.revision = 0  # grows when a login is revoked here
+        self._copy = LoginWatch(
+            api, namespace, LOGIN_SECONDS, clock=clock, now=now, revoked=self._forget
+        )
+        self.revision = 0  # grows when it is heard that a login was revoked
+
+    def start(self) -> None:
+        """Begin to keep a copy; without it everything is asked for."""
+        self._copy.start()
 
     async def stop(self) -> None:
-        """Wait for what is being written."""
+        """End the copy, and wait for what is being written."""
+        await self._copy.stop()
         await asyncio.gather(*self._writing, return_exceptions=True)
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether the copy is believed now."""
+        return self._copy.unknown() is None
 
     async def create(
         self, identity: Identity, service: str, *, client: str, address: str
@@ -206,7 +220,8 @@ class Logins:
         """Return what :meth:`use` would, if that is known without asking; else None."""
         text = token.reveal()
         digest = hashlib.sha256(text.encode()).hexdigest()
-        record = self._known.get(digest[:NAME_DIGITS])
+        login_id = digest[:NAME_DIGITS]
+        record = self._copy.get(login_id) or self._known.get(login_id)
         if (
             not record
             or not hmac.compare_digest(record.token_hash, digest)
@@ -252,8 +267,8 @@ class Logins:
         except SealosHubError as exc:
             raise Unavailable(f"the login cannot be revoked: {exc.message}") from exc
         finally:
-            self._known.forget(login_id)
-            self.revision += 1
+            self._copy.doubt(login_id)
+            self._forget(login_id)
         return True
 
     # ------------------------------------------------------------------
@@ -271,10 +286,15 @@ class Logins:
             return (record, LOGIN_SECONDS) if record else (False, NEGATIVE_SECONDS)
 
         # The id is half of the hash: whoever guesses one still has to show the other half.
-        record = await self._known.ask(login_id, ask)
+        record = self._copy.get(login_id) or await self._known.ask(login_id, ask)
         if record is False or not hmac.compare_digest(record.token_hash, digest):
             return None
         return record
+
+    def _forget(self, login_id: str) -> None:
+        """Drop all that was derived from a login."""
+        self._known.forget(login_id)
+        self.revision += 1
 
     def _life(self, identity: Identity, seconds: int) -> int:
         """Return how long a login of *identity* may live, at most *seconds*.

@@ -44,6 +44,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "sealoshub_public_repositories_known": Family(
         "gauge", "Workers that know which repositories are public."
     ),
+    "sealoshub_logins_known": Family(
+        "gauge", "Workers that know logins by watch and need not ask for each."
+    ),
     exposition.CPU: Family("counter", "CPU seconds of all workers."),
     exposition.MEMORY: Family("gauge", "Resident memory of all workers."),
 }

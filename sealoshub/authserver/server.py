@@ -225,6 +225,8 @@ class TokenServer:
                     # Tests run in a thread, where signals cannot be handled.
                     loop.add_signal_handler(name, self.stop)
             await self._chain.start()
+            if self._logins is not None:
+                self._logins.start()
             if self._events is not None:
                 self._events.start()
             if self._sockets is not None:
@@ -337,6 +339,7 @@ class TokenServer:
         row.put("sealoshub_ready", ready)
         row.put("sealoshub_keys_published", len(self._keys.current.keys))
         row.put("sealoshub_public_repositories_known", not self._chain.unready())
+        row.put("sealoshub_logins_known", self._logins is not None and self._logins.is_copied)
         self._metrics.measure()
 
     async def _close(self) -> None:

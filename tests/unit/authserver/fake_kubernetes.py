@@ -22,6 +22,7 @@ REPOSITORIES: Final = "/apis/imagehub.sealos.io/v1/repositories"
 ORGANIZATIONS = "/apis/imagehub.sealos.io/v1/organizations"
 API_AUDIENCE: Final = "https://kubernetes.default.svc"
 _POLL: Final = 0.02  # seconds between two looks of a watch
+_BOOKMARK: Final = 2.0  # seconds before its end, as Kubernetes does
 
 
 @dataclass
@@ -58,8 +59,10 @@ class FakeKubernetes(Fake["_Server"]):
     """What a token server asks of an API server.
 
     Knobs: `users` by token, `allowed` rights, `accounts` by (namespace, name) with their UID,
-    `objects` by path, `forbidden` parts of paths, `status` to answer everything with, `stalled` to
-    answer nothing. `asked` records method and path of every request, `bodies` the reviews.
+    `objects` by path, `forbidden` parts of paths (which end with `$`), `status` to answer
+    everything with, `stalled` to answer nothing, `muted` to let watches tell of nothing, `cut_off`
+    from its etcd: such watches and reviews are all that it serves. `asked` records method and path
+    of every request, `bodies` the reviews.
     """
 
     def __init__(self, *, tls: tuple[Path, Path, Path] | None = None) -> None:
@@ -79,6 +82,8 @@ class FakeKubernetes(Fake["_Server"]):
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.stalled = False
+        self.muted = False
+        self.cut_off = False
         self.closing = threading.Event()
         self.lock = threading.RLock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -191,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._own(parts.path, parse_qs(parts.query), body)
 
     def _own(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> None:
-        if any(part in path for part in self.fake.forbidden):
+        if any(part in f"{path}$" for part in self.fake.forbidden):
             self._status(403, "forbidden")
         elif path.endswith("/tokenreviews"):
             self._token_review(body["spec"])
@@ -206,6 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, {"metadata": {"name": name, "uid": uid}})
         elif query.get("watch"):
             self._watch(path, query)
+        elif self.fake.cut_off:
+            self._status(500, "etcdserver: request timed out")
         else:
             self._object(path, query, body)
 
@@ -242,6 +249,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self, path: str, query: dict[str, list[str]]) -> None:
         fake = self.fake
         items = [item for key, item in fake.objects.items() if key.startswith(path + "/")]
+        field, _, name = (query.get("fieldSelector") or [""])[0].partition("=")
+        if field:
+            items = [item for item in items if item["metadata"]["name"] == name]
         label, _, value = (query.get("labelSelector") or [""])[0].partition("=")
         if label:
             items = [i for i in items if i["metadata"].get("labels", {}).get(label) == value]
@@ -266,16 +276,24 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
             return
         rounds = int(float(query["timeoutSeconds"][0]) / _POLL)
+        bookmark = max(1, rounds - int(_BOOKMARK / _POLL))
         with suppress(OSError):
             while rounds > 0 and fake.status is None:
+                silent = fake.stalled or fake.muted or fake.cut_off
                 with fake.lock:
-                    new = [event for event in fake.events if event[0] > seen]
+                    new = [event for event in fake.events if event[0] > seen and not silent]
                 for version, kind, item in new:
                     seen = version
                     if item["_path"].startswith(path + "/"):
                         line = json.dumps({"type": kind, "object": item}) + "\n"
                         self.wfile.write(line.encode())
                         self.wfile.flush()
+                if rounds == bookmark and not silent:
+                    metadata = {"resourceVersion": str(seen)}
+                    line = json.dumps({"type": "BOOKMARK", "object": {"metadata": metadata}})
+                    self.wfile.write(line.encode() + b"\n")
+                    self.wfile.flush()
+                    bookmark = 0
                 if fake.closing.wait(_POLL):
                     return
                 rounds -= 0 if fake.stalled else 1
