@@ -7,6 +7,7 @@ are a part of its rules: whatever is unusual is nothing to us, which is never a 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -85,6 +86,8 @@ _UNREADABLE: Final = (
 _ATTRIBUTE: Final = b"\x55\x04"
 _COMMON_NAME: Final = b"\x55\x04\x03"
 _ORGANIZATION: Final = b"\x55\x04\x0a"
+_SEQUENCE: Final = 0x30
+_NO_UNUSED_BITS: Final = b"\x00"  # before the content of a BIT STRING
 _UTF8_STRING: Final = 0x0C
 _PRINTABLE_STRING: Final = 0x13
 _LONG: Final = 0x80  # a length of several bytes
@@ -102,12 +105,14 @@ class Claim:
         groups: Groups, in the order in which they stand there.
         fingerprint: SHA-256 of the certificate, in hexadecimal digits.
         kind: Algorithms of its key and of its signature.
+        issuer: Encoded name of the CA.
     """
 
     name: str
     groups: tuple[str, ...]
     fingerprint: str
     kind: str
+    issuer: bytes
 
     def user(self, *, with_id: bool) -> UserInfo:
         """Return the user as the API server names it, *with_id* if it names the credential."""
@@ -142,6 +147,18 @@ class Issuer:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Encoded parts of a certificate (RFC 5280, 4.1), without tags and lengths.
+
+    The library's names would not do: they do not tell how a value is encoded.
+    """
+
+    issuer: bytes
+    subject: bytes
+    key: bytes
+
+
 def issuers(pem: bytes) -> Mapping[bytes, tuple[Issuer, ...]]:
     """Return the usable CAs of a bundle by their encoded names.
 
@@ -158,7 +175,7 @@ def issuers(pem: bytes) -> Mapping[bytes, tuple[Issuer, ...]]:
     for certificate in bundle:
         try:
             if _may_issue(certificate):
-                name = certificate.subject.public_bytes()
+                name = _parts(certificate).subject
                 found[name] = (*found.get(name, ()), _issuer(certificate))
         except _UNREADABLE:
             continue
@@ -171,15 +188,17 @@ def claim_of(leaf: x509.Certificate) -> Claim | None:
     Its dates, its signature and who holds its key are not looked at.
     """
     try:
-        kind = _kind(leaf)
-        if kind is None or not _is_for_clients(leaf):
+        if not (_is_plain(leaf) and _is_for_clients(leaf)):
             return None
-        subject = _user(leaf.subject.public_bytes())
-        if subject is None or leaf.subject == leaf.issuer:
-            return None
+        parts, der = _parts(leaf), leaf.public_bytes(Encoding.DER)
+        kind, subject = _kind(leaf, parts), _user(parts.subject)
     except _UNREADABLE:
         return None
-    return Claim(*subject, leaf.fingerprint(SHA256()).hex(), kind)
+    if kind is None or subject is None or parts.subject == parts.issuer:
+        return None
+    if not der.endswith(_NO_UNUSED_BITS + leaf.signature):
+        return None  # the library does not look at the number of unused bits, Go does
+    return Claim(*subject, hashlib.sha256(der).hexdigest(), kind, parts.issuer)
 
 
 def _issuer(certificate: x509.Certificate) -> Issuer:
@@ -203,13 +222,13 @@ def _may_issue(certificate: x509.Certificate) -> bool:
         basic is not None
         and bool(basic.value.ca)
         and (usage is None or bool(usage.value.key_cert_sign))
-        and _algorithm(certificate) is not None
+        and _algorithm(certificate, _parts(certificate)) is not None
     )
 
 
 def _is_for_clients(leaf: x509.Certificate) -> bool:
     found = {extension.oid: extension.value for extension in leaf.extensions}
-    if found.keys() - _LEAF_EXTENSIONS or not _is_plain(leaf):
+    if found.keys() - _LEAF_EXTENSIONS:
         return False
     basic = found.get(ExtensionOID.BASIC_CONSTRAINTS)
     usage = found.get(ExtensionOID.KEY_USAGE)
@@ -222,6 +241,13 @@ def _is_for_clients(leaf: x509.Certificate) -> bool:
     )
 
 
+def _parts(certificate: x509.Certificate) -> _Parts:
+    """Return the parts of a certificate of version 3, which is one that says its version."""
+    _, signed = next(_elements(certificate.tbs_certificate_bytes))
+    _version, _serial, _algorithm, issuer, _dates, subject, key, *_ = _elements(signed)
+    return _Parts(issuer[1], subject[1], key[1])
+
+
 def _is_plain(certificate: x509.Certificate) -> bool:
     return (
         certificate.version is x509.Version.v3
@@ -230,14 +256,14 @@ def _is_plain(certificate: x509.Certificate) -> bool:
     )
 
 
-def _kind(leaf: x509.Certificate) -> str | None:
+def _kind(leaf: x509.Certificate, parts: _Parts) -> str | None:
     """Return the algorithms of key and signature; None for any that is not usual."""
     signature = leaf.signature_algorithm_oid
-    key = _algorithm(leaf)
+    key = _algorithm(leaf, parts)
     return f"{key} {signature.dotted_string}" if key and signature in _SIGNATURES else None
 
 
-def _algorithm(certificate: x509.Certificate) -> str | None:
+def _algorithm(certificate: x509.Certificate, parts: _Parts) -> str | None:
     """Return the algorithm of a certificate's key if it is usual, and usually written.
 
     Go takes no compressed points, and wants the parameters of RSA (RFC 3279, 2.3.1).
@@ -257,7 +283,7 @@ def _algorithm(certificate: x509.Certificate) -> str | None:
     if name is None:
         return None
     written = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return name if written in certificate.tbs_certificate_bytes else None
+    return name if next(_elements(written)) == (_SEQUENCE, parts.key) else None
 
 
 def _user(subject: bytes) -> tuple[str, tuple[str, ...]] | None:
@@ -294,15 +320,14 @@ def _text(tag: int, value: bytes) -> str:
 
 def _attributes(name: bytes) -> Iterator[tuple[bytes, int, bytes]]:
     """Yield type, tag and value of each attribute, also of several in one part of the name."""
-    for _, parts in _elements(name):
-        for _, part in _elements(parts):
-            for _, attribute in _elements(part):
-                (_, oid), (tag, value) = _elements(attribute)
-                yield oid, tag, value
+    for _, part in _elements(name):
+        for _, attribute in _elements(part):
+            (_, oid), (tag, value) = _elements(attribute)
+            yield oid, tag, value
 
 
 def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of elements that the library has written."""
+    """Yield tag and content of elements that the library has parsed, or written."""
     at = 0
     while at < len(der):
         tag, size = der[at], der[at + 1]

@@ -126,10 +126,9 @@ class ClientAuthority:
         """Yield what a certificate says, and a CA that may have signed it; nothing if unusual."""
         leaf = sent.chain[0]
         if len(sent.chain) == 1 and self._is_read():
-            found = self._bundle.issuers.get(leaf.issuer.public_bytes(), ())
-            claim = claim_of(leaf) if found else None
+            claim = claim_of(leaf) if self._bundle.issuers else None
             if claim is not None:
-                for issuer in found:
+                for issuer in self._bundle.issuers.get(claim.issuer, ()):
                     yield claim, issuer
 
     def _is_read(self) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 
@@ -23,6 +24,7 @@ from sealoshub.authplugin import CredentialsRejected
 from sealoshub.authplugin import certificate as certificates
 from sealoshub.authplugin.kubeconfig import CertificatePair
 from sealoshub.secret import Secret
+from tests.unit.authplugin.issuing import Issued, leaf
 from tests.unit.authserver.pki import Authority, Pair
 
 
@@ -108,9 +110,7 @@ def _forged(key: rsa.RSAPrivateKey) -> list[bytes]:
         changed[position] += 2
         numbers = (0, public.n, public.e, *changed)
         der = _element(0x30, b"".join(map(_integer, numbers)))
-        text = base64.encodebytes(der)
-        label = b"RSA PRIVATE KEY"
-        found.append(b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, text, label))
+        found.append(_in_pem(b"RSA PRIVATE KEY", der))
     return found
 
 
@@ -123,6 +123,92 @@ def test_an_rsa_key_whose_numbers_do_not_fit_is_refused(rsa_pair: Pair) -> None:
     for text in _forged(rsa_pair.key):
         with pytest.raises(CredentialsRejected, match=r"damaged|cannot be read|does not belong"):
             certificates.read(sent(rsa_pair, text), now())
+
+
+def _in_pem(label: bytes, der: bytes) -> bytes:
+    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, base64.encodebytes(der), label)
+
+
+def _ec_file(scalar: bytes, point: bytes | None) -> bytes:
+    """Return a key file of P-256 with any numbers (RFC 5915)."""
+    parameters = _element(0xA0, bytes.fromhex("06082a8648ce3d030107"))
+    public = b"" if point is None else _element(0xA1, _element(0x03, b"\x00" + point))
+    return _element(0x30, b"\x02\x01\x01" + _element(0x04, scalar) + parameters + public)
+
+
+def test_somebody_elses_certificate_needs_his_private_key(
+    authority: Authority, rsa_pair: Pair
+) -> None:
+    """Whatever a key file says about its public part, which everybody can copy from a certificate.
+
+    Wrong, foreign, absurd and absent secrets, next to the public numbers of the victim.
+    """
+    victim, thief = authority.issue("victim"), authority.issue("thief")
+    assert isinstance(victim.key, ec.EllipticCurvePrivateKey)
+    assert isinstance(thief.key, ec.EllipticCurvePrivateKey)
+    point = victim.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    own = thief.key.private_numbers().private_value.to_bytes(32)
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    scalars = [own, bytes(32), b"", b"\x00" * 31 + b"\x01", order.to_bytes(32), b"\xff" * 32]
+    table: list[tuple[Pair | Issued, bytes]] = [
+        (victim, _in_pem(b"EC PRIVATE KEY", _ec_file(scalar, public)))
+        for scalar in scalars
+        for public in (point, None)
+    ]
+    algorithm = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
+    for scalar in scalars:
+        inner = _element(0x04, _ec_file(scalar, point))
+        der = _element(0x30, b"\x02\x01\x00" + algorithm + inner)
+        table.append((victim, _in_pem(b"PRIVATE KEY", der)))
+
+    owner = ed25519.Ed25519PrivateKey.generate()
+    public = owner.public_key().public_bytes_raw()
+    for seed in (ed25519.Ed25519PrivateKey.generate().private_bytes_raw(), bytes(32), public):
+        # RFC 5958: version 2 has room for the public key.
+        inner = bytes.fromhex("020101300506032b6570") + _element(0x04, _element(0x04, seed))
+        for more in (b"", _element(0x81, b"\x00" + public)):
+            version = inner if more else inner.replace(b"\x02\x01\x01", b"\x02\x01\x00", 1)
+            der = _element(0x30, version + more)
+            table.append((_by_seed(authority, owner), _in_pem(b"PRIVATE KEY", der)))
+
+    assert isinstance(rsa_pair.key, rsa.RSAPrivateKey)
+    n, e = rsa_pair.key.public_key().public_numbers().n, 65537
+    for d, p, q in ((1, 1, n), (1, n, 1), (e, 3, n // 3), (3, 2, n // 2), (1, 0, 0), (5, n, n)):
+        numbers = (0, n, e, d, p, q, d % max(p - 1, 1), d % max(q - 1, 1), 1)
+        der = _element(0x30, b"".join(map(_integer, numbers)))
+        table.append((rsa_pair, _in_pem(b"RSA PRIVATE KEY", der)))
+
+    for pair, text in table:
+        with pytest.raises(CredentialsRejected, match=r"damaged|cannot be read|does not belong"):
+            certificates.read(CertificatePair(pair.pem, Secret(text.decode())), now())
+
+
+def _by_seed(authority: Authority, key: ed25519.Ed25519PrivateKey) -> Issued:
+    return leaf(Issued(authority.own.certificate, authority.own.key), "victim", key=key)
+
+
+def test_every_kind_of_key_is_proved(authority: Authority, rsa_pair: Pair) -> None:
+    """The owner is believed: RSA, EC with and without its public part, Ed25519."""
+    pair = authority.issue("alice")
+    assert isinstance(pair.key, ec.EllipticCurvePrivateKey)
+    scalar = pair.key.private_numbers().private_value.to_bytes(32)
+    for credential in (
+        sent(rsa_pair),
+        sent(pair),
+        sent(pair, _in_pem(b"EC PRIVATE KEY", _ec_file(scalar, None))),
+        _by_seed(authority, ed25519.Ed25519PrivateKey.generate()).pair(),
+    ):
+        assert len(certificates.read(credential, now()).chain) == 1
+
+
+def test_a_certificate_of_an_unknown_version_is_refused(authority: Authority) -> None:
+    """It is no defect of ours."""
+    pair = authority.issue("alice")
+    der = pair.certificate.public_bytes(Encoding.DER)
+    assert der.count(b"\xa0\x03\x02\x01\x02") == 1
+    pem = _in_pem(b"CERTIFICATE", der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"))
+    with pytest.raises(CredentialsRejected, match="cannot be read"):
+        certificates.read(CertificatePair(pem, Secret(pair.key_pem().decode())), now())
 
 
 def test_reading_a_pair_is_cheap(rsa_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
