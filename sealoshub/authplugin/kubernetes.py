@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -352,7 +352,7 @@ class OneShot(Kubernetes):
     """The same answers from a process that ends after one of them."""
 
     def __init__(self, api: ApiServer, options: Options) -> None:
-        super().__init__(api, options)
+        super().__init__(api, replace(options, recognise=False))  # nobody comes after
         self._public = self._looked_up = LookedUp(api, time.monotonic)
 
     async def start(self) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from sealoshub.authplugin import Credential, CredentialsRejected, Identity
 from sealoshub.authplugin import certificate as certificates
 from sealoshub.authplugin.certificaterules import claim_of
 from sealoshub.authplugin.clientca import (
@@ -20,7 +25,9 @@ from sealoshub.authplugin.clientca import (
     TAUGHT_SECONDS,
     ClientAuthority,
 )
+from sealoshub.authplugin.kubernetes_identity import Options
 from sealoshub.errors import NotFoundError, SealosHubError, UnavailableError
+from sealoshub.secret import Secret
 from tests.unit.authplugin.issuing import (
     CA,
     SIGNS_CERTIFICATES,
@@ -29,11 +36,15 @@ from tests.unit.authplugin.issuing import (
     leaf,
     named,
 )
-from tests.unit.authplugin.test_kubernetes import Clock
+from tests.unit.authplugin.test_kubernetes import Clock, kubeconfig, plugin_on
+from tests.unit.authserver.fake_kubernetes import FakeKubernetes
+from tests.unit.authserver.pki import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
+    from sealoshub.authplugin.kubernetes import Kubernetes
     from sealoshub.kube import UserInfo
 
 
@@ -334,3 +345,133 @@ def test_the_config_map_is_read_once_for_many() -> None:
         assert bench.api.asked == 1
 
     run(test)
+
+
+# ------------------------------------------------------------------ in the plugin
+@pytest.fixture
+def ca() -> Issued:
+    """The CA of the clients."""
+    return authority()
+
+
+@pytest.fixture
+def fake(ca: Issued, tmp_path: Path) -> Iterator[FakeKubernetes]:
+    """A fake API server with TLS that publishes its client CA."""
+    servers = Authority()
+    certificate, key = servers.issue("server", host="localhost").write(tmp_path, "server")
+    servers.own.write(tmp_path, "ca")
+    clients = tmp_path / "clients.crt"
+    clients.write_bytes(ca.pem)
+    with FakeKubernetes(tls=(certificate, key, clients)) as server:
+        server.objects[CONFIG_MAP] = config_map(ca)
+        yield server
+
+
+def password(issued: Issued, key: Issued | None = None) -> Credential:
+    """Return a kubeconfig with a certificate and a key, perhaps of somebody else."""
+    pair = (issued.pem, (key or issued).key_pem)
+    certificate, text = (base64.b64encode(one).decode() for one in pair)
+    user = {"client-certificate-data": certificate, "client-key-data": text}
+    return Credential("", Secret(kubeconfig(**user)))
+
+
+async def who(plugin: Kubernetes, issued: Issued) -> Identity:
+    """Return who the plugin says that is."""
+    found = await plugin.authenticate(password(issued))
+    assert isinstance(found, Identity)
+    return found
+
+
+def reviews(fake: FakeKubernetes) -> int:
+    """Return how many certificates the API server was asked about."""
+    return fake.count("selfsubjectreviews")
+
+
+async def until_recognised(plugin: Kubernetes, fake: FakeKubernetes, ca: Issued) -> None:
+    """Show certificates until one of them needs no question."""
+    deadline = time.monotonic() + 60
+    before = -1
+    while before != reviews(fake):
+        assert time.monotonic() < deadline, "nobody was recognised in time"
+        before = reviews(fake)
+        await who(plugin, leaf(ca))
+
+
+def test_who_is_recognised_is_whom_the_api_server_says(
+    fake: FakeKubernetes, ca: Issued, tmp_path: Path
+) -> None:
+    """Name, groups, extra, credential id, end and method: equal with and without a question."""
+    bob = leaf(ca, named("bob", "ops", "dev"))
+
+    async def test() -> None:
+        async with plugin_on(fake, tmp_path, ca=tmp_path / "ca.crt") as plugin:
+            asked = await who(plugin, bob)
+            await until_recognised(plugin, fake, ca)
+        async with plugin_on(fake, tmp_path, ca=tmp_path / "ca.crt") as plugin:
+            await until_recognised(plugin, fake, ca)
+            before = reviews(fake)
+            assert await who(plugin, bob) == asked
+            assert reviews(fake) == before
+        assert (asked.method, asked.expires) == ("certificate", bob.certificate.not_valid_after_utc)
+        assert asked.credential_id.startswith("X509SHA256=")
+
+    run(test)
+
+
+def test_who_is_refused_while_others_are_recognised(
+    fake: FakeKubernetes, ca: Issued, tmp_path: Path
+) -> None:
+    """Another CA of the same name, somebody else's certificate, a date that is over, damage."""
+    alice, mallory = leaf(ca), leaf(ca, "mallory")
+    damaged = bytearray(alice.certificate.public_bytes(Encoding.DER))
+    damaged[-1] ^= 2
+    other = Issued(x509.load_der_x509_certificate(bytes(damaged)), alice.key)
+
+    async def test() -> None:
+        async with plugin_on(fake, tmp_path, ca=tmp_path / "ca.crt") as plugin:
+            await until_recognised(plugin, fake, ca)
+            for credential in (
+                password(leaf(authority(), "admin")),
+                password(alice, mallory),
+                password(leaf(ca, hours=(-2, -1))),
+                password(other),
+            ):
+                with pytest.raises(CredentialsRejected):
+                    await plugin.authenticate(credential)
+            # They could not make the others ask again, who come from the CA itself.
+            await until_recognised(plugin, fake, ca)
+
+    run(test)
+
+
+def test_certificates_may_still_be_forbidden(
+    fake: FakeKubernetes, ca: Issued, tmp_path: Path
+) -> None:
+    """`client_certificates: false` counts before anything is looked at."""
+    options = Options(("hub",), client_certificates=False)
+
+    async def test() -> None:
+        async with plugin_on(fake, tmp_path, options=options) as plugin:
+            with pytest.raises(CredentialsRejected, match="not accepted here"):
+                await plugin.authenticate(password(leaf(ca)))
+
+    run(test)
+    assert fake.asked == []
+
+
+@pytest.mark.parametrize("recognise", [True, False])
+def test_without_the_right_everybody_is_asked_about(
+    fake: FakeKubernetes, ca: Issued, tmp_path: Path, *, recognise: bool
+) -> None:
+    """Also by a process that ends after one answer, which does not look for the CA at all."""
+    fake.forbidden = {"extension-apiserver-authentication"}
+    options = Options(("hub",), recognise=recognise)
+
+    async def test() -> None:
+        async with plugin_on(fake, tmp_path, ca=tmp_path / "ca.crt", options=options) as plugin:
+            for _ in range(3):
+                await who(plugin, leaf(ca))
+
+    run(test)
+    assert reviews(fake) == 3
+    assert bool(fake.count("configmaps")) == recognise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from sealoshub.authplugin import (
     ANONYMOUS,
@@ -343,7 +344,7 @@ def test_a_client_certificate_is_whom_the_api_server_says(
     assert isinstance(found, Identity)
     assert (found.name, found.groups[0], found.method) == ("alice", "dev", "certificate")
     assert found.expires == pair.certificate.not_valid_after_utc
-    assert found.credential_id == "X509SHA256=0123"
+    assert found.credential_id == f"X509SHA256={pair.certificate.fingerprint(SHA256()).hex()}"
 
 
 def test_somebody_elses_certificate_without_his_key_is_worthless(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import ssl
 import threading
@@ -318,7 +319,9 @@ class _Handler(BaseHTTPRequestHandler):
         groups = [value for key, value in names if key == "organizationName"]
         if not common:
             return None
-        extra = {"authentication.kubernetes.io/credential-id": ["X509SHA256=0123"]}
+        der = self.connection.getpeercert(binary_form=True) or b""
+        fingerprint = hashlib.sha256(der).hexdigest()
+        extra = {"authentication.kubernetes.io/credential-id": [f"X509SHA256={fingerprint}"]}
         return FakeUser(
             str(common[0]), groups=[*map(str, groups), "system:authenticated"], extra=extra
         )
