@@ -115,6 +115,24 @@ def test_mutations_are_left_out_where_they_are_not_served() -> None:
     assert len(cluster.applied) == len(install.manifests(mutations=False))
 
 
+def test_a_provider_may_keep_kube_system_for_itself() -> None:
+    """Whoever may not write there gets a hub all the same, and is told what it does without."""
+
+    class Provider(OldCluster):
+        """A cluster whose `kube-system` is the provider's."""
+
+        def apply(self, obj: Mapping[str, Any], **options: object) -> ApplyResult:
+            """Refuse what is in that namespace."""
+            if obj["metadata"].get("namespace") == "kube-system":
+                raise DeniedError("the namespace is managed")
+            return super().apply(obj, **options)
+
+    cluster, told = Provider(ALL, refuses=True), list[str]()
+    install.install(cluster, told.append)  # type: ignore[arg-type]  # a fake
+    assert cluster.applied[-1] == "ClusterRoleBinding imagehub:user"
+    assert "works without the client CA: the namespace is managed" in told[-3]
+
+
 def test_private_names_stay_private_until_somebody_says_otherwise(api: Api) -> None:
     """An upgrade that says nothing changes nothing; a hub that is new is open."""
     with api.cluster("admin", MASTERS) as admin, api.cluster("bob") as bob:
