@@ -70,6 +70,7 @@ class KubeApiServer:
         self._issued = 0
         self.admin: httpx.Client
         self._server: Server
+        self._etcd: Server
         self._port = free_port()
         self.url = f"https://localhost:{self._port}"
         self.ca_file = folder / "ca.crt"
@@ -194,6 +195,14 @@ class KubeApiServer:
         """End :meth:`pause`."""
         self._server.resume()
 
+    def pause_storage(self) -> None:
+        """Let etcd hang: the API server goes on with what it remembers."""
+        self._etcd.pause()
+
+    def resume_storage(self) -> None:
+        """End :meth:`pause_storage`."""
+        self._etcd.resume()
+
     def kill(self) -> None:
         """End the API server as a crash would."""
         self._server.kill()
@@ -206,7 +215,7 @@ class KubeApiServer:
     def _start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         peer = f"http://127.0.0.1:{free_port()}"
-        etcd = Server(
+        self._etcd = etcd = Server(
             [
                 self._programs[0],
                 f"--data-dir={self._folder / 'etcd'}",
