@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509 import load_pem_x509_certificate
 
 from tests.attacks.bait import Folder, Listener
 from tests.attacks.target import kubeconfig
@@ -56,6 +67,45 @@ def test_row_02_the_name_of_somebody_else(stranger: Client, cast: Cast) -> None:
     own = stranger.get(f"repository:{cast.private}:{WRITE}", login=cast.mallory.login)
     assert own.claims["sub"] == cast.mallory.name
     assert own.access == {f"repository:{cast.private}": []}
+
+
+def test_row_02_the_certificate_of_somebody_else(stranger: Client, cast: Cast) -> None:
+    """A certificate is no secret: without its own key it is worthless, whoever was here before."""
+    owner, thief = (
+        yaml.safe_load(one.secret)["users"][0]["user"] for one in (cast.bob, cast.mallory)
+    )
+    key = load_pem_private_key(base64.b64decode(thief["client-key-data"]), None)
+    certificate = owner["client-certificate-data"]
+    scope = f"repository:{cast.private}:{WRITE}"
+    for who in (cast.bob, cast.mallory):  # so that the hub knows both, and their CA
+        assert stranger.get(scope, login=("", who.secret)).claims["sub"] == who.name
+    for text in (
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        with_the_public_key_of(certificate, key),
+    ):
+        stolen = {
+            "client-certificate-data": certificate,
+            "client-key-data": base64.b64encode(text).decode(),
+        }
+        refused(stranger.get(scope, login=("", kubeconfig(stolen))), "key")
+    chain = base64.b64decode(certificate) + base64.b64decode(thief["client-certificate-data"])
+    both = {**thief, "client-certificate-data": base64.b64encode(chain).decode()}
+    refused(stranger.get(scope, login=("", kubeconfig(both))), "key")
+
+
+def with_the_public_key_of(certificate: str, key: object) -> bytes:
+    """Return an EC key file with the secret of *key* and the public half of somebody else."""
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    victim = load_pem_x509_certificate(base64.b64decode(certificate)).public_key()
+    own, other = (
+        one.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        for one in (key.public_key(), victim)
+        if isinstance(one, ec.EllipticCurvePublicKey)
+    )
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert der.count(own) == 1
+    text = base64.encodebytes(der.replace(own, other))
+    return b"-----BEGIN PRIVATE KEY-----\n%s-----END PRIVATE KEY-----\n" % text
 
 
 def test_row_03_a_form_that_speaks_of_two_users(stranger: Client, cast: Cast) -> None:
