@@ -50,7 +50,7 @@ class _Lessons:
     """What the API server taught about one CA; times are those of the monotonic clock.
 
     Args:
-        mistrusted_until: Until then nothing of this CA is recognised.
+        mistrusted_until: Until then nothing of this CA is taught.
         taught: Of each kind of certificate: until when it is recognised, and whether the API
             server names the credential.
     """
@@ -88,7 +88,7 @@ class ClientAuthority:
         """
         for claim, issuer in self._said(sent):
             lessons = self._lessons.get(issuer.fingerprint)
-            if lessons is None or self._clock() < lessons.mistrusted_until:
+            if lessons is None:
                 continue
             until, with_id = lessons.taught.get(claim.kind, (float("-inf"), False))
             if self._clock() < until and issuer.has_issued(sent.chain[0], now):
@@ -107,6 +107,8 @@ class ClientAuthority:
             if not issuer.has_issued(sent.chain[0], now):
                 continue
             lessons = self._lessons.setdefault(issuer.fingerprint, _Lessons())
+            if self._clock() < lessons.mistrusted_until:
+                continue
             if user is None:
                 # Perhaps the CA is not trusted any more: every kind has to be taught again.
                 lessons.taught.clear()
@@ -152,7 +154,11 @@ class ClientAuthority:
         if generation != self._generation:
             return
         known = {one.fingerprint for found in bundle.issuers.values() for one in found}
-        self._lessons = {key: kept for key, kept in self._lessons.items() if key in known}
+        self._lessons = {
+            key: kept
+            for key, kept in self._lessons.items()
+            if key in known or self._clock() < kept.mistrusted_until
+        }
         if bundle.missing != self._bundle.missing:
             _log.info("client CAs of the cluster: %s", bundle.missing or f"{len(known)} usable")
         self._bundle = bundle

@@ -171,8 +171,14 @@ def test_an_api_server_that_reads_otherwise(
         await bench.taught(bob)
         await bench.taught(alice, said)
         assert "says something else" in caplog.text
-        await bench.taught(bob)
-        assert await bench.recognised(bob) is None
+        for _ in range(2):
+            await bench.taught(bob)
+            assert await bench.recognised(bob) is None
+            bench.api.answer = UnavailableError("it is down")  # it does not forget meanwhile
+            bench.clock.now += BUNDLE_SECONDS
+            assert await bench.recognised(bob) is None
+            bench.api.answer = config_map(ca)
+            bench.clock.now += RETRY_SECONDS
         bench.clock.now += TAUGHT_SECONDS
         assert await bench.recognised(bob) is None
         await bench.taught(bob)
