@@ -22,6 +22,7 @@ T = TypeVar("T")
 WATCH_SECONDS: Final = 20  # one watch; its end proves that the server is alive
 SHORTEST_WATCH: Final = 1.0  # seconds
 FRESH_SECONDS: Final = 45.0  # how long a silent server is believed: a watch, its retry, some slack
+AT_ONCE: Final = 100  # objects of a list, then whoever asks for a token has his turn
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)  # after failures in a row
 
 _log = logging.getLogger(__name__)
@@ -158,11 +159,13 @@ class Watched(Generic[T]):
         found: dict[str, T] = {}
         version = ""
         async for items, version in self._api.pages(self._path):  # noqa: B007  # the last is kept
-            for item in items:
+            for number, item in enumerate(items, 1):
                 key = name_of(item)
                 value = self.keep(item, key)
                 if value is not None and self.has_room(found):
                     found[key] = value
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
         self.replace(found)
         self._version, self._proved = version, asked
 

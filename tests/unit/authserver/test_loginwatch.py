@@ -154,20 +154,20 @@ def bookmark(version: object) -> Event:
 
 # ------------------------------------------------------------------ the compact form
 def test_an_ordinary_login_takes_a_few_hundred_bytes() -> None:
-    """A third of its JSON, and it comes out as it went in."""
+    """A fifth of its JSON, and it comes out as it went in."""
     item = login(1)
     record = read(item)
     assert record is not None
     content = pack(record)
     assert content is not None
-    assert len(content) < 400
+    assert len(content) < 200
     assert unpack(record.id, content) == record
 
 
-@pytest.mark.parametrize(("groups", "is_kept"), [(1, True), (60, True), (1000, False)])
+@pytest.mark.parametrize(("groups", "is_kept"), [(1, True), (60, True), (200, False)])
 def test_a_user_of_many_groups(groups: int, is_kept: bool) -> None:  # noqa: FBT001  # of the table
-    """What is large is squeezed; what is still large is not kept, and asked for."""
-    names = [f"00000000-0000-4000-8000-{number * 7919:012d}" for number in range(groups)]
+    """Some dozens fit; with hundreds a login is not kept, and asked for."""
+    names = [hashlib.sha256(bytes([number])).hexdigest()[:20] for number in range(groups)]
     record = read(login(1, user={"name": "alice", "groups": names}))
     assert record is not None
     content = pack(record)
