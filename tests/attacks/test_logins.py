@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SLACK: Final = 50.0  # seconds for a machine that is busy
 REVOKED: Final = 10.0 + SLACK  # seconds; a decision is kept for ten
+AT_ONCE: Final = 1.0  # seconds, of which some hundredths are needed; what is read is kept for nine
+TRIES: Final = 3
 
 
 def actions(answer: Answer, name: str) -> list[str]:
@@ -121,6 +123,22 @@ def test_row_22_tokens_that_are_not_good(target: Target, cast: Cast) -> None:
             assert token not in answer.body.decode()
             bodies.add(answer.body)
     assert len(bodies) == 1, bodies
+
+
+def test_row_22_a_token_that_was_revoked_elsewhere(target: Target, cast: Cast) -> None:
+    """Deleted in the API server, it is refused at once, though it was used a moment ago."""
+    took = []
+    for _ in range(TRIES):
+        token = target.stranger().refresh_token(cast.alice.login)
+        stranger = target.stranger()
+        assert stranger.get(login=("", token)).status == 200
+        cast.admin.delete("Login", hashlib.sha256(token.encode()).hexdigest()[:32], HUB_NAMESPACE)
+        began = time.monotonic()
+        wait_until(lambda t=token: target.stranger().get(login=("", t)).status == 401, "it", SLACK)  # type: ignore[misc]  # as above
+        took.append(time.monotonic() - began)
+        if took[-1] < AT_ONCE:
+            break
+    assert min(took) < AT_ONCE, took
 
 
 def test_row_22_tokens_that_want_more_than_they_are(stranger: Client, cast: Cast) -> None:
