@@ -141,6 +141,7 @@ class Watched(Generic[T]):
                 await self._watch()
             except GoneError:
                 self._version = ""
+                await asyncio.sleep(RETRY_SECONDS[0])  # a list is much to ask for again and again
             except SealosHubError as exc:
                 if failures == 0:
                     _log.warning("cannot watch %s: %s", self._what, exc.message)

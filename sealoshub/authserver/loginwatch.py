@@ -88,12 +88,14 @@ class LoginWatch(Watched[bytes]):
     def get(self, login_id: str) -> LoginRecord | None:
         """Return the login of that id if it is known to be there; None if it has to be asked for.
 
-        The caller compares the whole hash, the ends and the rest: nothing is checked here.
+        One that has ended may have been used elsewhere a moment ago, and so is asked for too. The
+        caller compares the whole hash and the rest.
         """
         kept = self._kept.get(login_id)
         if kept is None or self.unknown() is not None or self._doubted.get(login_id):
             return None
-        return self._record(login_id, kept)
+        record = self._record(login_id, kept)
+        return record if self._now() < record.ends else None
 
     def doubt(self, login_id: str) -> None:
         """Do not answer about a login that was just deleted, until it is known from the watch.

@@ -121,13 +121,14 @@ class Kept:
         self.api = Api(self.clock)
         self.api.items = list(items)
         self.revoked: list[str] = []
+        self.time = NOW
         api: Any = self.api
         self.copy = LoginWatch(
             api,
             "imagehub-system",
             LOGIN_SECONDS,
             clock=self.clock,
-            now=lambda: NOW,
+            now=lambda: self.time,
             revoked=self.revoked.append,
         )
         asyncio.run(self.copy._list())
@@ -270,6 +271,19 @@ def test_what_is_worth_nothing_is_not_kept(change: Callable[[dict[str, Any]], ob
     assert kept.knows(good)
     kept.watch(("MODIFIED", bad), bookmark(4))
     assert len(kept.copy) == 0
+
+
+def test_one_that_has_ended_is_asked_for() -> None:
+    """It may have been used on another replica a moment ago, and not be idle."""
+    item = login(1, idleSeconds=3600, created=NOW.isoformat())
+    kept = Kept(item)
+    assert kept.knows(item)
+    kept.time += timedelta(hours=2)
+    assert not kept.knows(item)
+    used = _status(item, (NOW + timedelta(hours=1, minutes=59)).isoformat())
+    kept.watch(("MODIFIED", used), bookmark(2))
+    assert kept.knows(used)
+    assert kept.revoked == []
 
 
 def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,19 @@ def ask(
     return asyncio.run(run())
 
 
+def test_the_version_of_a_collection(fake: FakeKubernetes, token_file: Path) -> None:
+    """It is that of now, and of no object: none is asked for."""
+    fake.put_repository("team/app", private=True)
+    found = ask(fake, token_file, lambda api: api.version(REPOSITORIES))
+    assert found == str(fake.version)
+    assert fake.asked == [("GET", f"{REPOSITORIES}?fieldSelector=metadata.name%3Dnone")]
+    with pytest.raises(NotFoundError):
+        ask(fake, token_file, lambda api: api.version("/apis/none/v1/nothings"))
+    fake.status = 403
+    with pytest.raises(UnavailableError):
+        ask(fake, token_file, lambda api: api.version(REPOSITORIES))
+
+
 def test_a_token_is_reviewed_as_itself(fake: FakeKubernetes, token_file: Path) -> None:
     """The question carries the caller's token, and the answer all of the user."""
     fake.users["t"] = FakeUser("alice", "u1", ["dev"], {"k": ["v"]})
