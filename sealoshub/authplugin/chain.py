@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ from sealoshub.authplugin import (
 from sealoshub.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sealoshub.authplugin import Credential, PluginContext, Scope
 
@@ -63,8 +62,12 @@ class Chain:
                 it would have said is not known.
         """
         for plugin in self._plugins:
-            with _translated(plugin):
+            try:
                 answer = await plugin.authenticate(credential)
+            except Unavailable:
+                raise
+            except UnavailableError as exc:
+                raise _unavailable(plugin, exc) from exc
             if not isinstance(answer, NoOpinion):
                 return answer
         raise UnknownCredential(
@@ -80,8 +83,12 @@ class Chain:
             Unavailable: A plugin could not find out.
         """
         for plugin in self._plugins:
-            with _translated(plugin):
+            try:
                 answer = await plugin.authorize(identity, scope)
+            except Unavailable:
+                raise
+            except UnavailableError as exc:
+                raise _unavailable(plugin, exc) from exc
             if not isinstance(answer, NoOpinion):
                 return _within(answer, scope)
         return _NOTHING
@@ -93,8 +100,12 @@ class Chain:
             Unavailable: A plugin could not find out.
         """
         for plugin in self._plugins:
-            with _translated(plugin):
+            try:
                 answer = await plugin.confirm(identity)
+            except Unavailable:
+                raise
+            except UnavailableError as exc:
+                raise _unavailable(plugin, exc) from exc
             if answer is not NO_OPINION:
                 return bool(answer)
         return True
@@ -169,12 +180,6 @@ def _within(answer: Grant, scope: Scope) -> Grant:
     return Grant(answer.actions & scope.grantable, answer.reason, answer.refused)
 
 
-@contextmanager
-def _translated(plugin: Plugin) -> Iterator[None]:
-    """Let a failing server behind *plugin* be `Unavailable`, whatever it was called there."""
-    try:
-        yield
-    except Unavailable:
-        raise
-    except UnavailableError as exc:
-        raise Unavailable(f"{plugin.name}: {exc.message}", hint=exc.hint) from exc
+def _unavailable(plugin: Plugin, exc: UnavailableError) -> Unavailable:
+    """Return the failure of a server behind *plugin* as the contract calls it."""
+    return Unavailable(f"{plugin.name}: {exc.message}", hint=exc.hint)

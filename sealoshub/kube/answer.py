@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE: Final = 500  # characters of a Status message that are worth keeping
 _DECODER: Final = json.JSONDecoder()  # `json.loads` guesses an encoding first
+_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_SUCCESS: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
 _STATUS_BYTES: Final = 65536  # a Status is short; the rest is not ours to parse
 
 
@@ -128,9 +130,9 @@ def checked(answer: tuple[int, bytes], what: str) -> dict[str, Any]:
         SealosHubError: Everything else, by its status.
     """
     status, content = answer
-    if status == HTTPStatus.UNAUTHORIZED:
-        raise AuthenticationError("the API server does not accept the credential")
-    if status == HTTPStatus.FORBIDDEN:
+    if status in _REFUSED:
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise AuthenticationError("the API server does not accept the credential")
         raise DeniedError(_status(content) or "the API server does not answer this user")
     return _success(status, content, what)
 
@@ -142,7 +144,7 @@ def own_checked(status: int, content: bytes, what: str) -> dict[str, Any]:
         UnavailableError: 401 and 403 too, because our own credential is at fault.
         SealosHubError: Everything else, by its status.
     """
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if status in _REFUSED:
         raise UnavailableError(
             f"the API server refuses the token server itself ({status}):"
             f" {_status(content) or what}",
@@ -153,7 +155,7 @@ def own_checked(status: int, content: bytes, what: str) -> dict[str, Any]:
 
 
 def _success(status: int, content: bytes, what: str) -> dict[str, Any]:
-    if status in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
+    if status in _SUCCESS:
         try:
             answer = _DECODER.decode(content.decode())
         except (ValueError, RecursionError) as exc:

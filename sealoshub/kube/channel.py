@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from sealoshub.kube.httpconnection import HttpConnection
 
 _PORTS: Final = {"http": 80, "https": 443}
-_UNSPEAKABLE: Final = re.compile(r"[^\x21-\x7e]")  # in the target of a request
-_UNSPEAKABLE_VALUE: Final = re.compile(r"[^\x20-\x7e]")  # in a header line
 
 
 class Channel:
@@ -306,7 +303,7 @@ class Channel:
         query = f"?{urlencode(parameters)}" if parameters else ""
         target = f"{self._prefix}{path}{query}"
         fields = {"accept": "application/json", "accept-encoding": "gzip", **headers}
-        if _UNSPEAKABLE.search(target) or _UNSPEAKABLE_VALUE.search("".join(fields.values())):
+        if " " in target or not _is_speakable(target + "".join(fields.values())):
             # Its text may be a credential.
             raise InvalidInputError("a question to the API server holds unusual characters")
         lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
@@ -339,6 +336,11 @@ class Channel:
 
     def _too_late(self) -> UnavailableError:
         return UnavailableError(f"the API server did not answer within {self._seconds:g} s")
+
+
+def _is_speakable(text: str) -> bool:
+    """Tell whether *text* can stand in the head of a request: blanks and visible ASCII."""
+    return text.isascii() and text.isprintable()
 
 
 def posted(head: bytes, content: bytes) -> bytes:

@@ -22,6 +22,7 @@ MAX_HEAD: Final = 128 * 1024  # bytes of an answer's header
 PENDING: Final = 1024 * 1024  # bytes of a stream that nobody has taken yet; then the server waits
 
 _OK: Final = 200  # what is below is an interim answer
+_LENGTHS: Final = frozenset(map(len, ("content-encoding", "content-length", "transfer-encoding")))
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib: expect the header of gzip
 _MORE: Final = 2**62  # bytes; a stream has no end
 
@@ -299,7 +300,7 @@ class _Exchange:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note the two lines that matter here; what follows the content does not."""
-        if self.status:
+        if self.status or len(name) not in _LENGTHS:
             return
         name = name.lower()
         if name == b"content-encoding":

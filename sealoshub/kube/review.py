@@ -8,6 +8,7 @@ server has influence on none of them. Every call ends within :data:`CALL_SECONDS
 from __future__ import annotations
 
 import asyncio
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,12 @@ SMALLER: Final = 8  # times, if that was too much at once
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
 _ACCESS_REVIEWS: Final = f"{_AUTHORIZATION}/subjectaccessreviews"
+_SELF_REVIEWS: Final = f"{_AUTHENTICATION}/selfsubjectreviews"
+_SELF_REVIEW: Final[Mapping[str, str]] = {
+    "apiVersion": "authentication.k8s.io/v1",
+    "kind": "SelfSubjectReview",
+}
+_SELF_REVIEW_CONTENT: Final = json.dumps(_SELF_REVIEW, separators=(",", ":")).encode()
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -67,6 +74,8 @@ class ApiServer:
         self._token = WatchedFile(token_file) if token_file else None
         self._heads: tuple[Mapping[str, str], bytes] | None = None
         self._heads_of = b""
+        content_type = {"content-type": "application/json"}
+        self._self_review_head = self._channel.head("POST", _SELF_REVIEWS, content_type)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -81,15 +90,16 @@ class ApiServer:
             DeniedError: 403, it accepts the token and lets the bearer not even ask.
             UnavailableError: No sensible answer in time.
         """
-        path, body = _self_review()
         if token is None:
-            return answers.user(await self._own("POST", path, body), "userInfo")
+            answer = await self._own("POST", _SELF_REVIEWS, _SELF_REVIEW)
+            return answers.user(answer, "userInfo")
         text = token.reveal()
         if not text.isascii() or not text.isprintable():
             raise AuthenticationError("no API server has such a token")
-        headers = {"authorization": f"Bearer {text}"}
-        answer = await self._channel.send("POST", path, headers, body, limit=MAX_ANSWER)
-        return answers.user(answers.checked(answer, "SelfSubjectReview"), "userInfo")
+        head = b"%bauthorization: Bearer %b\r\n" % (self._self_review_head, text.encode("ascii"))
+        request = posted(head, _SELF_REVIEW_CONTENT)
+        said = await self._channel.ask(request, limit=MAX_ANSWER, repeatable=True)
+        return answers.user(answers.checked(said, "SelfSubjectReview"), "userInfo")
 
     async def self_subject_review_by_certificate(self, context: ssl.SSLContext) -> UserInfo:
         """Return who the client certificate loaded in *context* is (mutual TLS).
@@ -113,9 +123,10 @@ class ApiServer:
 
     async def _by_certificate(self, context: ssl.SSLContext) -> tuple[int, bytes] | None:
         """Ask once; None if the server cut the connection off without a word."""
-        path, body = _self_review()
         try:
-            return await self._channel.send_by(context, "POST", path, body, limit=MAX_ANSWER)
+            return await self._channel.send_by(
+                context, "POST", _SELF_REVIEWS, _SELF_REVIEW, limit=MAX_ANSWER
+            )
         except RefusedByTlsError as exc:
             raise AuthenticationError("the API server refused the client certificate") from exc
         except CutOffError:
@@ -416,10 +427,3 @@ def _settle(future: asyncio.Future[Decision], outcome: Callable[[], Decision]) -
         future.cancel()
     except Exception as exc:  # noqa: BLE001  # whoever waits for it handles it
         future.set_exception(exc)
-
-
-def _self_review() -> tuple[str, dict[str, Any]]:
-    return f"{_AUTHENTICATION}/selfsubjectreviews", {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "SelfSubjectReview",
-    }
