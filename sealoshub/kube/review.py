@@ -414,7 +414,8 @@ def _text(token: bytes) -> str:
 
 
 def _decision(answer: tuple[int, bytes]) -> Decision:
-    return answers.decision(answers.own_checked(*answer, _ACCESS_REVIEWS))
+    said = answers.own_checked(*answer, _ACCESS_REVIEWS, answers.status_of_review)
+    return answers.decision(said)
 
 
 def _settle(future: asyncio.Future[Decision], outcome: Callable[[], Decision]) -> None:

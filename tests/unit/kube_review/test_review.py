@@ -22,7 +22,12 @@ from sealoshub.errors import (
     UnavailableError,
 )
 from sealoshub.kube import ConflictError, GoneError, UserInfo, review
-from sealoshub.kube.answer import ResourceAttributes, subject, subject_access_review
+from sealoshub.kube.answer import (
+    ResourceAttributes,
+    status_of_review,
+    subject,
+    subject_access_review,
+)
 from sealoshub.kube.review import ApiServer
 from sealoshub.secret import Secret
 from tests.unit.authserver.fake_kubernetes import (
@@ -220,6 +225,41 @@ def test_an_access_review_says_what_it_was_given(user: UserInfo, asked: Resource
         **{key: value for key, value in spec.items() if value or key == "user"},
         "resourceAttributes": attributes,
     }
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS | st.just(',"status":{"allowed":true}}'),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(TEXTS | st.just("status"), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+OBJECTS = st.dictionaries(TEXTS | st.just("status"), JSON, max_size=3)
+
+
+@given(
+    review=JSON | st.builds(lambda first, said: {**first, "status": said}, OBJECTS, OBJECTS),
+    indent=st.sampled_from([None, 1]),
+    tail=st.sampled_from(["", "\n"]),
+)
+def test_the_status_of_a_review_is_that_of_the_whole(
+    review: object, indent: int | None, tail: str
+) -> None:
+    """It is the one that a JSON reader finds, whatever stands beside it and however it looks."""
+    separators = (",", ":") if indent is None else None
+    found = status_of_review(json.dumps(review, indent=indent, separators=separators) + tail)
+    if isinstance(review, dict) and isinstance(found, dict):
+        assert found.get("status") == review.get("status")
+    else:
+        assert found == review
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a":1,"status":', '{"a":1,"status":{]}', "x"])
+def test_a_review_that_is_no_json(text: str) -> None:
+    """It is no status either."""
+    with pytest.raises(ValueError, match="char"):
+        status_of_review(text)
 
 
 def test_an_authorizer_that_failed_is_no_denial(fake: FakeKubernetes, token_file: Path) -> None:
