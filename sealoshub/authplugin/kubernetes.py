@@ -12,7 +12,7 @@ import functools
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sealoshub.authplugin import (
     NO_OPINION,
@@ -27,7 +27,7 @@ from sealoshub.authplugin.keptin import Secrets
 from sealoshub.authplugin.kubernetes_identity import IdentityReviews, Options
 from sealoshub.authplugin.publicrepositories import LookedUp, PublicRepositories
 from sealoshub.authplugin.quotas import Quotas
-from sealoshub.errors import InvalidInputError, NotFoundError
+from sealoshub.errors import InvalidInputError
 from sealoshub.imagehub.names import GROUP, organization_namespace, split_repository
 from sealoshub.imagehub.rights import Verb, verb_of_action
 from sealoshub.kube import UserInfo
@@ -193,19 +193,20 @@ class Kubernetes(Plugin):
         if not name:
             return NO_OPINION
 
-        async def ask() -> tuple[bool, float]:
-            path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
-            try:
-                metadata = (await self._api.get(path)).get("metadata") or {}
-            except NotFoundError:
-                return False, NEGATIVE_SECONDS
-            same = metadata.get("uid") == identity.uid and not metadata.get("deletionTimestamp")
-            return same, ACCOUNT_SECONDS if same else NEGATIVE_SECONDS
+        def is_same(account: Mapping[str, Any] | None) -> bool:
+            metadata = (account or {}).get("metadata") or {}
+            return metadata.get("uid") == identity.uid and not metadata.get("deletionTimestamp")
 
+        def begin() -> asyncio.Future[bool]:
+            path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
+            return self._api.begin_get(path, is_same)
+
+        key = (identity.name, identity.uid)
+        known = self._accounts.get(key)
+        if known is None:
+            known = await asyncio.shield(self._accounts.expect(key, begin, _account_seconds))
         kept_in = identity.kept_in
-        if not await self._accounts.ask((identity.name, identity.uid), ask):
-            return False
-        return kept_in is None or await self._secrets.keeps(kept_in)
+        return known and (kept_in is None or await self._secrets.keeps(kept_in))
 
     # ------------------------------------------------------------------ may he
     async def authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion:
@@ -389,6 +390,10 @@ def _subject(identity: Identity) -> str:
 
 def _seconds(decision: Decision) -> float:
     return DECISION_SECONDS if decision.allowed else NEGATIVE_SECONDS
+
+
+def _account_seconds(same: bool) -> float:  # noqa: FBT001  # the answer, as a cache hands it over
+    return ACCOUNT_SECONDS if same else NEGATIVE_SECONDS
 
 
 async def _said(begun: Decision | asyncio.Future[Decision]) -> Decision:

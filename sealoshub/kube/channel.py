@@ -280,13 +280,22 @@ class Channel:
         Raises:
             InvalidInputError: A part of it cannot stand in a request.
         """
+        if method == "GET":
+            return self.get(path, headers, parameters)
         content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         if body is not None:
             headers = {"content-type": "application/json", **headers}
-        head = self.head(method, path, headers, parameters)
-        if body is None and method == "GET":
-            return head + b"\r\n"
-        return posted(head, content)
+        return posted(self.head(method, path, headers, parameters), content)
+
+    def get(
+        self, path: str, headers: Mapping[str, str], parameters: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Return a GET as it is sent.
+
+        Raises:
+            InvalidInputError: A part of it cannot stand in a request.
+        """
+        return self.head("GET", path, headers, parameters) + b"\r\n"
 
     def head(
         self,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sealoshub.errors import AuthenticationError, DeniedError, UnavailableError
+from sealoshub.errors import AuthenticationError, DeniedError, NotFoundError, UnavailableError
 from sealoshub.kube import answer as answers
 from sealoshub.kube.answer import Decision, ResourceAttributes, TokenReview
 from sealoshub.kube.channel import Channel, now, posted
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CALL_SECONDS: Final = 4.0  # a stalled API server must be a 503 of ours within 5 s
 WATCH_SILENCE_SECONDS: Final = 15.0  # on top of a watch's own length: then the connection is dead
+_T = TypeVar("_T")
+
 MAX_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of 500 objects is far below it
 MAX_LINE: Final = 4 * 1024 * 1024  # bytes of one watch event; etcd's own limit is 1.5 MiB
 PAGE: Final = 500  # objects of one list answer
@@ -162,7 +164,7 @@ class ApiServer:
         Raises:
             UnavailableError: No sensible answer, or the token server may not ask.
         """
-        return await self._access_review(self._access_request(answers.subject(user), asked))
+        return await self._ask(self._access_request(answers.subject(user), asked), _decision)
 
     def begin_subject_access_review(
         self, who: str, asked: ResourceAttributes
@@ -176,30 +178,38 @@ class ApiServer:
         Raises:
             UnavailableError: The token server has no token.
         """
+        return self._begin(self._access_request(who, asked), _decision)
+
+    def _access_request(self, who: str, asked: ResourceAttributes) -> bytes:
+        return posted(self._own_heads()[1], answers.subject_access_review(who, asked))
+
+    def _begin(self, request: bytes, read: Callable[[tuple[int, bytes]], _T]) -> asyncio.Future[_T]:
+        """Send a question that changes nothing at once, and return the future of its answer.
+
+        Args:
+            request: As it is sent.
+            read: Returns what status and content mean, or raises.
+        """
         loop = asyncio.get_running_loop()
-        request = self._access_request(who, asked)
         begun = self._channel.begin(request, limit=MAX_ANSWER)
         if begun is None:  # a connection has to be opened first
-            return loop.create_task(self._access_review(request))
-        decided: asyncio.Future[Decision] = loop.create_future()
+            return loop.create_task(self._ask(request, read))
+        outcome: asyncio.Future[_T] = loop.create_future()
 
         def answered(done: asyncio.Future[tuple[int, bytes]]) -> None:
             failure = None if done.cancelled() else done.exception()
             if isinstance(failure, CutOffError) and not failure.was_heard:
                 # Nothing of an answer came, and to ask twice changes nothing.
-                again = loop.create_task(self._access_review(request))
-                again.add_done_callback(lambda done: _settle(decided, done.result))
+                again = loop.create_task(self._ask(request, read))
+                again.add_done_callback(lambda done: _settle(outcome, done.result))
             else:
-                _settle(decided, lambda: _decision(done.result()))
+                _settle(outcome, lambda: read(done.result()))
 
         begun.add_done_callback(answered)
-        return decided
+        return outcome
 
-    def _access_request(self, who: str, asked: ResourceAttributes) -> bytes:
-        return posted(self._own_heads()[1], answers.subject_access_review(who, asked))
-
-    async def _access_review(self, request: bytes) -> Decision:
-        return _decision(await self._channel.ask(request, limit=MAX_ANSWER, repeatable=True))
+    async def _ask(self, request: bytes, read: Callable[[tuple[int, bytes]], _T]) -> _T:
+        return read(await self._channel.ask(request, limit=MAX_ANSWER, repeatable=True))
 
     # ------------------------------------------------------------------ objects
     async def get(self, path: str) -> dict[str, Any]:
@@ -210,6 +220,28 @@ class ApiServer:
             UnavailableError: No sensible answer, or the token server may not read it.
         """
         return await self._own("GET", path)
+
+    def begin_get(
+        self, path: str, read: Callable[[dict[str, Any] | None], _T]
+    ) -> asyncio.Future[_T]:
+        """Begin to read the object at *path*; the question is on its way at once.
+
+        Args:
+            path: Of the object.
+            read: Gets it, or None if it does not exist, and returns what the future will hold.
+
+        Raises:
+            UnavailableError: The token server has no token. The future fails with it without a
+                sensible answer, or if the token server may not read the object.
+        """
+
+        def found(answer: tuple[int, bytes]) -> _T:
+            try:
+                return read(answers.own_checked(*answer, path))
+            except NotFoundError:
+                return read(None)
+
+        return self._begin(self._channel.get(path, self._own_headers()), found)
 
     async def metadata(self, path: str) -> dict[str, Any]:
         """Return the metadata of the object at *path*; its content is not asked for.
@@ -418,7 +450,7 @@ def _decision(answer: tuple[int, bytes]) -> Decision:
     return answers.decision(said)
 
 
-def _settle(future: asyncio.Future[Decision], outcome: Callable[[], Decision]) -> None:
+def _settle(future: asyncio.Future[_T], outcome: Callable[[], _T]) -> None:
     """Let *future* end as *outcome* does."""
     if future.done():
         return
