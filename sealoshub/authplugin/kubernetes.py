@@ -21,6 +21,7 @@ from sealoshub.authplugin import (
     Identity,
     Plugin,
     Unavailable,
+    typedname,
 )
 from sealoshub.authplugin.cache import Cache, SecretKeys
 from sealoshub.authplugin.keptin import Secrets
@@ -49,9 +50,6 @@ DECISIONS: Final = 50_000
 ACCOUNTS: Final = 20_000
 QUESTIONS: Final = 10_000  # scopes whose reviews are kept ready
 
-_ANONYMOUS_NAME: Final = "system:anonymous"
-_ANONYMOUS_GROUP: Final = "system:unauthenticated"
-_ANY_ACCOUNT: Final = frozenset({"", "token", "<token>", "sealoshub"})
 # RBAC knows no organisation of this name: only a rule for all of them allows it. The name of a
 # review must never be empty.
 _ALL: Final = "*"
@@ -159,7 +157,7 @@ class Kubernetes(Plugin):
                 that was typed is somebody else's.
             Unavailable: The API server does not answer.
         """
-        if _cut_at_a_colon(credential):
+        if typedname.is_cut(credential):
             raise CredentialsRejected(
                 "a user name cannot contain a colon here",
                 hint="Use its last part as the user name.",
@@ -180,7 +178,7 @@ class Kubernetes(Plugin):
         answer = self._identities.get(key) or await self._identities.ask(key, ask)
         if isinstance(answer, _Rejection):
             raise CredentialsRejected(answer.message, hint=answer.hint)
-        _check_identity(answer, credential.account)
+        typedname.check(answer, credential.account)
         return answer
 
     async def confirm(self, identity: Identity) -> bool | NoOpinion:
@@ -303,10 +301,10 @@ class Kubernetes(Plugin):
     def recall_authenticate(self, credential: Credential) -> Identity | NoOpinion | None:
         """Return the user if the API server said lately whose credential it is; else None."""
         answer = self._identities.get(self._keys.of(credential.secret.reveal()))
-        if not isinstance(answer, Identity) or _cut_at_a_colon(credential):
+        if not isinstance(answer, Identity) or typedname.is_cut(credential):
             return None
         try:
-            _check_identity(answer, credential.account)
+            typedname.check(answer, credential.account)
         except CredentialsRejected:
             return None
         return answer
@@ -419,27 +417,4 @@ def _questions(scope: Scope) -> _Asked | None:
         )
         for action, verb in verbs
         if verb is not None
-    )
-
-
-def _check_identity(identity: Identity, account: str) -> None:
-    """Hold that it is somebody, and that he is not made to believe he is somebody else.
-
-    Raises:
-        CredentialsRejected: It is nobody, or the user name that was typed is another one.
-    """
-    if identity.name == _ANONYMOUS_NAME or _ANONYMOUS_GROUP in identity.groups:
-        raise CredentialsRejected("the API server does not know this credential")
-    last = identity.name.rpartition(":")[2]
-    if account not in _ANY_ACCOUNT and account not in {identity.name, last}:
-        raise CredentialsRejected(
-            f"this credential belongs to {identity.name}, not to the user name that was given",
-            hint=f"Use the user name {last} or sealoshub.",
-        )
-
-
-def _cut_at_a_colon(credential: Credential) -> bool:
-    """Tell whether HTTP Basic split `system:serviceaccount:…:PASSWORD` at its first colon."""
-    return credential.account == "system" and credential.secret.reveal().startswith(
-        ("serviceaccount:", "node:")
     )

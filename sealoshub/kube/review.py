@@ -7,7 +7,6 @@ server has influence on none of them. Every call ends within :data:`CALL_SECONDS
 
 from __future__ import annotations
 
-import asyncio
 import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -20,6 +19,7 @@ from sealoshub.kube.httpconnection import CutOffError, RefusedByTlsError, TooLar
 from sealoshub.kube.watchedfile import WatchedFile
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 CALL_SECONDS: Final = 4.0  # a stalled API server must be a 503 of ours within 5 s
 WATCH_SILENCE_SECONDS: Final = 15.0  # on top of a watch's own length: then the connection is dead
-_T = TypeVar("_T")
-
 MAX_ANSWER: Final = 8 * 1024 * 1024  # bytes; a page of 500 objects is far below it
 MAX_LINE: Final = 4 * 1024 * 1024  # bytes of one watch event; etcd's own limit is 1.5 MiB
 PAGE: Final = 500  # objects of one list answer
 SMALLER: Final = 8  # times, if that was too much at once
+
+_T = TypeVar("_T")
 
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
@@ -164,7 +164,8 @@ class ApiServer:
         Raises:
             UnavailableError: No sensible answer, or the token server may not ask.
         """
-        return await self._ask(self._access_request(answers.subject(user), asked), _decision)
+        request = self._access_request(answers.subject(user), asked)
+        return _decision(await self._channel.ask(request, limit=MAX_ANSWER, repeatable=True))
 
     def begin_subject_access_review(
         self, who: str, asked: ResourceAttributes
@@ -178,38 +179,10 @@ class ApiServer:
         Raises:
             UnavailableError: The token server has no token.
         """
-        return self._begin(self._access_request(who, asked), _decision)
+        return self._channel.begin(self._access_request(who, asked), _decision, limit=MAX_ANSWER)
 
     def _access_request(self, who: str, asked: ResourceAttributes) -> bytes:
         return posted(self._own_heads()[1], answers.subject_access_review(who, asked))
-
-    def _begin(self, request: bytes, read: Callable[[tuple[int, bytes]], _T]) -> asyncio.Future[_T]:
-        """Send a question that changes nothing at once, and return the future of its answer.
-
-        Args:
-            request: As it is sent.
-            read: Returns what status and content mean, or raises.
-        """
-        loop = asyncio.get_running_loop()
-        begun = self._channel.begin(request, limit=MAX_ANSWER)
-        if begun is None:  # a connection has to be opened first
-            return loop.create_task(self._ask(request, read))
-        outcome: asyncio.Future[_T] = loop.create_future()
-
-        def answered(done: asyncio.Future[tuple[int, bytes]]) -> None:
-            failure = None if done.cancelled() else done.exception()
-            if isinstance(failure, CutOffError) and not failure.was_heard:
-                # Nothing of an answer came, and to ask twice changes nothing.
-                again = loop.create_task(self._ask(request, read))
-                again.add_done_callback(lambda done: _settle(outcome, done.result))
-            else:
-                _settle(outcome, lambda: read(done.result()))
-
-        begun.add_done_callback(answered)
-        return outcome
-
-    async def _ask(self, request: bytes, read: Callable[[tuple[int, bytes]], _T]) -> _T:
-        return read(await self._channel.ask(request, limit=MAX_ANSWER, repeatable=True))
 
     # ------------------------------------------------------------------ objects
     async def get(self, path: str) -> dict[str, Any]:
@@ -241,7 +214,8 @@ class ApiServer:
             except NotFoundError:
                 return read(None)
 
-        return self._begin(self._channel.get(path, self._own_headers()), found)
+        request = self._channel.get(path, self._own_headers())
+        return self._channel.begin(request, found, limit=MAX_ANSWER)
 
     async def metadata(self, path: str) -> dict[str, Any]:
         """Return the metadata of the object at *path*; its content is not asked for.
@@ -448,15 +422,3 @@ def _text(token: bytes) -> str:
 def _decision(answer: tuple[int, bytes]) -> Decision:
     said = answers.own_checked(*answer, _ACCESS_REVIEWS, answers.status_of_review)
     return answers.decision(said)
-
-
-def _settle(future: asyncio.Future[_T], outcome: Callable[[], _T]) -> None:
-    """Let *future* end as *outcome* does."""
-    if future.done():
-        return
-    try:
-        future.set_result(outcome())
-    except asyncio.CancelledError:
-        future.cancel()
-    except Exception as exc:  # noqa: BLE001  # whoever waits for it handles it
-        future.set_exception(exc)
