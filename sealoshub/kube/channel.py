@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from sealoshub.errors import InvalidInputError, UnavailableError
 from sealoshub.kube.connectionpool import Address, ConnectionPool
+from sealoshub.kube.deadlines import Deadlines
 from sealoshub.kube.httpconnection import CutOffError
 from sealoshub.kube.watchedfile import WatchedFile
 
@@ -65,6 +66,7 @@ class Channel:
         )
         self._ca = WatchedFile(ca_file) if ca_file else None
         self._seconds = seconds
+        self._deadlines = Deadlines(self._too_late)
         self._pool: ConnectionPool | None = None
         self._generation = 0
         self._retired: list[ConnectionPool] = []
@@ -76,6 +78,7 @@ class Channel:
         for pool in pools:
             if pool is not None:
                 await pool.aclose()
+        self._deadlines.close()
 
     def client_context(self) -> ssl.SSLContext:
         """Return a fresh TLS context that trusts the configured CA and nothing else.
@@ -285,19 +288,14 @@ class Channel:
         except CutOffError as exc:
             answer = asyncio.get_running_loop().create_future()
             answer.set_exception(exc)
-        loop = answer.get_loop()
-        timer = loop.call_at(ends, self._expire, answer)
+        self._deadlines.add(answer, ends)
 
-        def let_go(_: object) -> None:
-            timer.cancel()
+        def let_go(done: asyncio.Future[tuple[int, bytes]]) -> None:
+            self._deadlines.discard(done)
             pool.give_back(connection)
 
         answer.add_done_callback(let_go)
         return answer
-
-    def _expire(self, answer: asyncio.Future[tuple[int, bytes]]) -> None:
-        if not answer.done():
-            answer.set_exception(self._too_late())
 
     def _request(
         self,
