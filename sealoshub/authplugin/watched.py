@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -142,10 +143,11 @@ class Watched(Generic[T]):
             except GoneError:
                 self._version = ""
                 await asyncio.sleep(RETRY_SECONDS[0])  # a list is much to ask for again and again
-            except SealosHubError as exc:
+            except Exception as exc:  # noqa: BLE001  # a defect with one object must not end the watch
+                message = _message(exc)
                 if failures == 0:
-                    _log.warning("cannot watch %s: %s", self._what, exc.message)
-                self._failure = f"cannot watch {self._what}: {exc.message}"
+                    _log.warning("cannot watch %s: %s", self._what, message)
+                self._failure = f"cannot watch {self._what}: {message.partition(chr(10))[0]}"
                 # A list is the remedy for whatever a watch stumbled over.
                 self._version = self._version if failures == 0 else ""
                 await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
@@ -200,6 +202,14 @@ class Watched(Generic[T]):
             self.put(key, None)
         else:
             self.put(key, self.keep(item, key))
+
+
+def _message(exc: Exception) -> str:
+    """Return what went wrong; of a defect where, and not its text, which may quote anything."""
+    if isinstance(exc, SealosHubError):
+        return exc.message
+    frames = "".join(traceback.format_tb(exc.__traceback__))
+    return f"a defect ({type(exc).__name__})\n{frames}"
 
 
 def name_of(item: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -27,7 +27,7 @@ from sealoshub.authplugin import (
 )
 from sealoshub.authplugin.kubernetes import Kubernetes, create
 from sealoshub.authplugin.kubernetes_identity import Options
-from sealoshub.authplugin.publicrepositories import FRESH_SECONDS
+from sealoshub.authplugin.publicrepositories import FRESH_SECONDS, PublicRepositories
 from sealoshub.errors import InvalidInputError, UnavailableError
 from sealoshub.kube.review import ApiServer
 from sealoshub.secret import Secret
@@ -491,6 +491,35 @@ def test_the_watch_follows_visibility(fake: FakeKubernetes, tmp_path: Path) -> N
             await becomes(public=False)
 
     asyncio.run(ask())
+
+
+def test_a_defect_does_not_end_the_watch(
+    fake: FakeKubernetes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is logged without what it says, and the next change is followed."""
+    fake.put_repository("team/app", private=False)
+    keep = PublicRepositories.keep
+    broken = ["team.app"]
+
+    def keep_or_break(self: PublicRepositories, item: dict[str, Any], key: str) -> str | None:
+        if key in broken:
+            broken.clear()
+            raise TypeError(item["spec"]["name"])
+        return keep(self, item, key)
+
+    monkeypatch.setattr(PublicRepositories, "keep", keep_or_break)
+
+    async def ask() -> None:
+        async with plugin_on(fake, tmp_path, started=True) as plugin:
+            assert await granted(plugin, ANONYMOUS, "repository:team/app:pull") == {"pull"}
+
+    asyncio.run(ask())
+    assert "a defect (TypeError)" in caplog.text
+    assert "keep_or_break" in caplog.text
+    assert "team/app" not in caplog.text
 
 
 def test_only_the_canonical_object_makes_a_repository_public(
