@@ -90,23 +90,29 @@ class Cache(Generic[_V]):
             key: What the answer depends on, all of it.
             question: Returns the answer and for how many seconds it is true.
         """
+        seconds = 0.0
+
+        async def answer() -> _V:
+            nonlocal seconds
+            value, seconds = await question()
+            return value
+
+        # A task of its own: the first caller may go away while the others still wait.
+        return await self.wait(
+            key, lambda: asyncio.get_running_loop().create_task(answer()), lambda _: seconds
+        )
+
+    async def wait(
+        self,
+        key: Hashable,
+        begin: Callable[[], asyncio.Future[_V]],
+        seconds: Callable[[_V], float],
+    ) -> _V:
+        """Return the known answer or wait for that of :meth:`expect`."""
         known = self.get(key)
-        return known if known is not None else await asyncio.shield(self.asking(key, question))
-
-    def asking(
-        self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]
-    ) -> asyncio.Future[_V]:
-        """Return the future of an answer that is not known, for several at once.
-
-        It belongs to everybody who asks the same: wait for it behind :func:`asyncio.shield`.
-        """
-        future = self._asking.get(key)
-        if future is None:
-            # A task of its own: the first caller may go away while the others still wait.
-            future = asyncio.get_running_loop().create_task(self._answer(key, question))
-            self._asking[key] = future
-            future.add_done_callback(lambda done: self._asked(key, done))
-        return future
+        if known is not None:
+            return known
+        return await asyncio.shield(self.expect(key, begin, seconds))
 
     def expect(
         self,
@@ -114,7 +120,9 @@ class Cache(Generic[_V]):
         begin: Callable[[], asyncio.Future[_V]],
         seconds: Callable[[_V], float],
     ) -> asyncio.Future[_V]:
-        """Return the same for a question that needs no task.
+        """Return the future of an answer that is not known, for several at once.
+
+        It belongs to everybody who asks the same: wait for it behind :func:`asyncio.shield`.
 
         Args:
             key: What the answer depends on, all of it.
@@ -126,23 +134,12 @@ class Cache(Generic[_V]):
             self._asking[key] = future = begin()
 
             def came(done: asyncio.Future[_V]) -> None:
-                if self._asking.get(key) is done and not done.cancelled() and not done.exception():
+                current = self._asking.get(key) is done
+                if current:
+                    del self._asking[key]
+                # The exception is seen, even if every caller went away.
+                if not done.cancelled() and not done.exception() and current:
                     self.put(key, done.result(), seconds(done.result()))
-                self._asked(key, done)
 
             future.add_done_callback(came)
         return future
-
-    async def _answer(
-        self, key: Hashable, question: Callable[[], Awaitable[tuple[_V, float]]]
-    ) -> _V:
-        value, seconds = await question()
-        if self._asking.get(key) is asyncio.current_task():
-            self.put(key, value, seconds)
-        return value
-
-    def _asked(self, key: Hashable, done: asyncio.Future[_V]) -> None:
-        if self._asking.get(key) is done:
-            del self._asking[key]
-        if not done.cancelled():
-            done.exception()  # seen, even if every caller went away

@@ -93,8 +93,6 @@ _PRINTABLE_STRING: Final = 0x13
 _LONG: Final = 0x80  # a length of several bytes
 _PRINTABLE: Final = re.compile(rb"[A-Za-z0-9 '()+,./:=?-]+")  # X.680, 41.4
 
-_PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sealoshub.authplugin import (
     ENTRY_POINTS,
@@ -18,9 +18,11 @@ from sealoshub.authplugin import (
 from sealoshub.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from sealoshub.authplugin import Credential, PluginContext, Scope
+
+_T = TypeVar("_T")
 
 _NOTHING: Final = Grant(frozenset(), "no plugin has an opinion")
 
@@ -62,12 +64,7 @@ class Chain:
                 it would have said is not known.
         """
         for plugin in self._plugins:
-            try:
-                answer = await plugin.authenticate(credential)
-            except Unavailable:
-                raise
-            except UnavailableError as exc:
-                raise _unavailable(plugin, exc) from exc
+            answer = await _asked(plugin, plugin.authenticate(credential))
             if not isinstance(answer, NoOpinion):
                 return answer
         raise UnknownCredential(
@@ -83,12 +80,7 @@ class Chain:
             Unavailable: A plugin could not find out.
         """
         for plugin in self._plugins:
-            try:
-                answer = await plugin.authorize(identity, scope)
-            except Unavailable:
-                raise
-            except UnavailableError as exc:
-                raise _unavailable(plugin, exc) from exc
+            answer = await _asked(plugin, plugin.authorize(identity, scope))
             if not isinstance(answer, NoOpinion):
                 return _within(answer, scope)
         return _NOTHING
@@ -100,12 +92,7 @@ class Chain:
             Unavailable: A plugin could not find out.
         """
         for plugin in self._plugins:
-            try:
-                answer = await plugin.confirm(identity)
-            except Unavailable:
-                raise
-            except UnavailableError as exc:
-                raise _unavailable(plugin, exc) from exc
+            answer = await _asked(plugin, plugin.confirm(identity))
             if answer is not NO_OPINION:
                 return bool(answer)
         return True
@@ -180,6 +167,11 @@ def _within(answer: Grant, scope: Scope) -> Grant:
     return Grant(answer.actions & scope.grantable, answer.reason, answer.refused)
 
 
-def _unavailable(plugin: Plugin, exc: UnavailableError) -> Unavailable:
-    """Return the failure of a server behind *plugin* as the contract calls it."""
-    return Unavailable(f"{plugin.name}: {exc.message}", hint=exc.hint)
+async def _asked(plugin: Plugin, answer: Awaitable[_T]) -> _T:
+    """Let a failing server behind *plugin* be `Unavailable`, whatever it was called there."""
+    try:
+        return await answer
+    except Unavailable:
+        raise
+    except UnavailableError as exc:
+        raise Unavailable(f"{plugin.name}: {exc.message}", hint=exc.hint) from exc

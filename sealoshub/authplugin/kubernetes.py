@@ -200,11 +200,10 @@ class Kubernetes(Plugin):
             return self._api.begin_get(path, is_same)
 
         key = (identity.name, identity.uid)
-        known = self._accounts.get(key)
-        if known is None:
-            known = await asyncio.shield(self._accounts.expect(key, begin, _account_seconds))
         kept_in = identity.kept_in
-        return known and (kept_in is None or await self._secrets.keeps(kept_in))
+        return await self._accounts.wait(key, begin, _account_seconds) and (
+            kept_in is None or await self._secrets.keeps(kept_in)
+        )
 
     # ------------------------------------------------------------------ may he
     async def authorize(self, identity: Identity, scope: Scope) -> Grant | NoOpinion:

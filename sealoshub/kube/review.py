@@ -164,8 +164,7 @@ class ApiServer:
         Raises:
             UnavailableError: No sensible answer, or the token server may not ask.
         """
-        request = self._access_request(answers.subject(user), asked)
-        return _decision(await self._channel.ask(request, limit=MAX_ANSWER, repeatable=True))
+        return await self.begin_subject_access_review(answers.subject(user), asked)
 
     def begin_subject_access_review(
         self, who: str, asked: ResourceAttributes
@@ -179,10 +178,8 @@ class ApiServer:
         Raises:
             UnavailableError: The token server has no token.
         """
-        return self._channel.begin(self._access_request(who, asked), _decision, limit=MAX_ANSWER)
-
-    def _access_request(self, who: str, asked: ResourceAttributes) -> bytes:
-        return posted(self._own_heads()[1], answers.subject_access_review(who, asked))
+        request = posted(self._own_heads()[1], answers.subject_access_review(who, asked))
+        return self._channel.begin(request, _decision, limit=MAX_ANSWER)
 
     # ------------------------------------------------------------------ objects
     async def get(self, path: str) -> dict[str, Any]:
