@@ -34,7 +34,6 @@ from tests.unit.authplugin.issuing import (
     LEAF,
     SIGNS,
     Issued,
-    Key,
     authority,
     leaf,
     named,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from tests.integration.hub import Hub
     from tests.integration.servers.kube import KubeApiServer
+    from tests.unit.authserver.pki import Key
 
 PATIENCE: Final = 90.0  # seconds; the API server looks at its CA files once a minute
 BINDING: Final = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings"
@@ -114,7 +114,7 @@ def config(issued: Issued) -> str:
     """Return a kubeconfig with that certificate."""
     user = {
         "client-certificate-data": base64.b64encode(issued.pem).decode(),
-        "client-key-data": base64.b64encode(issued.key_pem).decode(),
+        "client-key-data": base64.b64encode(issued.key_pem()).decode(),
     }
     context = {"name": "c", "context": {"user": "u", "cluster": "c"}}
     users = [{"name": "u", "user": user}]

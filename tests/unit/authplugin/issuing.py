@@ -9,13 +9,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sealoshub.authplugin.kubeconfig import CertificatePair
 from sealoshub.secret import Secret
+from tests.unit.authserver.pki import Key, Pair
 
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 Extensions = tuple[tuple[x509.ExtensionType, bool], ...]
 
 SIGNS: Final = x509.KeyUsage(
@@ -52,25 +51,12 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 @dataclass(frozen=True)
-class Issued:
-    """A certificate and its key."""
-
-    certificate: x509.Certificate
-    key: Key
-
-    @property
-    def pem(self) -> bytes:
-        """The certificate."""
-        return self.certificate.public_bytes(Encoding.PEM)
-
-    @property
-    def key_pem(self) -> bytes:
-        """The key."""
-        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+class Issued(Pair):
+    """A certificate and its key, as a kubeconfig has them."""
 
     def pair(self, key: bytes | None = None, more: bytes = b"") -> CertificatePair:
         """Return both as they stand in a kubeconfig, perhaps with another key."""
-        text = key if key is not None else self.key_pem
+        text = key if key is not None else self.key_pem()
         return CertificatePair(self.pem + more, Secret(text.decode("latin-1")))
 
 

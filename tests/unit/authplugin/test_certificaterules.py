@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -28,11 +29,13 @@ from tests.unit.authplugin.issuing import (
     SIGNS_CERTIFICATES,
     Extensions,
     Issued,
-    Key,
     authority,
     leaf,
     named,
 )
+
+if TYPE_CHECKING:
+    from tests.unit.authserver.pki import Key
 
 UID = ObjectIdentifier("1.3.6.1.4.1.57683.2")
 SURPRISE = x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00")

@@ -375,7 +375,7 @@ def fake(ca: Issued, tmp_path: Path) -> Iterator[FakeKubernetes]:
 
 def password(issued: Issued, key: Issued | None = None) -> Credential:
     """Return a kubeconfig with a certificate and a key, perhaps of somebody else."""
-    pair = (issued.pem, (key or issued).key_pem)
+    pair = (issued.pem, (key or issued).key_pem())
     certificate, text = (base64.b64encode(one).decode() for one in pair)
     user = {"client-certificate-data": certificate, "client-key-data": text}
     return Credential("", Secret(kubeconfig(**user)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     KeySerializationEncryption,
@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 if TYPE_CHECKING:
     from pathlib import Path
 
-_Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Pair:
     """A certificate and its key."""
 
     certificate: x509.Certificate
-    key: _Key
+    key: Key
 
     @property
     def pem(self) -> bytes:
@@ -61,7 +61,7 @@ class Authority:
         name: str,
         groups: tuple[str, ...] = (),
         *,
-        key: _Key | None = None,
+        key: Key | None = None,
         hours: float = 1,
         began_hours: float = -1,
         host: str = "",
@@ -84,8 +84,8 @@ class Authority:
 def _certificate(  # noqa: PLR0913  # the fields of a certificate
     name: str,
     groups: tuple[str, ...],
-    key: _Key,
-    signer: _Key,
+    key: Key,
+    signer: Key,
     issuer: str,
     *,
     ca: bool = False,
